@@ -1,0 +1,3 @@
+//! Housekeeping for machines that run ML and trading agents.
+
+pub mod plan;

@@ -1,0 +1,325 @@
+//! What a plan is made of: actions with a reason each, and everything that stays.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::archive::ManifestLine;
+use super::entry::{DirId, EntryId, Inventory, Problem, RootId};
+use super::policy::Codec;
+use super::reason::{Keep, Reason};
+
+/// The six parts of a cycle, in its order, and restoring.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// Dead objects on disk.
+    GarbageCollection,
+    /// `clean-cache`.
+    CacheCleanup,
+    /// `rotate-logs`.
+    LogRotation,
+    /// `archive-models`.
+    ModelArchiving,
+    /// Agents.
+    AgentOptimization,
+    /// All processes.
+    ProcessOptimization,
+    /// `restore-models`; not part of a cycle.
+    ModelRestoring,
+}
+
+impl Operation {
+    /// The six of a cycle.
+    pub const CYCLE: [Self; 6] = [
+        Self::GarbageCollection,
+        Self::CacheCleanup,
+        Self::LogRotation,
+        Self::ModelArchiving,
+        Self::AgentOptimization,
+        Self::ProcessOptimization,
+    ];
+
+    /// Its name in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::GarbageCollection => "garbage_collection",
+            Self::CacheCleanup => "cache_cleanup",
+            Self::LogRotation => "log_rotation",
+            Self::ModelArchiving => "model_archiving",
+            Self::AgentOptimization => "agent_optimization",
+            Self::ProcessOptimization => "process_optimization",
+            Self::ModelRestoring => "model_restoring",
+        }
+    }
+}
+
+/// The word of an action in reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verb {
+    /// Remove garbage, or a model where archiving is switched off.
+    Delete,
+    /// Remove a cache file.
+    Evict,
+    /// Take a log away from its writer.
+    Rotate,
+    /// Compress a rotated file.
+    Compress,
+    /// Move a model into the archive.
+    Archive,
+    /// Remove an old rotated file or archived version.
+    Expire,
+    /// Bring a model back.
+    Restore,
+    /// Remove an empty directory.
+    RemoveDirectory,
+    /// Signal a process.
+    Signal,
+    /// Run a hook.
+    Hook,
+}
+
+/// What an action or a verdict is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// A name that is not a directory.
+    Entry(EntryId),
+    /// A directory.
+    Directory(DirId),
+}
+
+/// A name below a root, which need not exist yet.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The root.
+    pub root: RootId,
+    /// Relative to the root; directories on the way are made where they are missing.
+    pub path: PathBuf,
+}
+
+/// Rename a log away and put an empty one in its place; then compress.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rotate {
+    /// The rotated name without the suffix of its codec.
+    pub to: OsString,
+    /// What becomes of it.
+    pub compress: Codec,
+    /// How long to wait for its writers before compression is left to a later run.
+    pub settle: Duration,
+}
+
+/// Compress a file beside itself, then remove it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compress {
+    /// The compressed name.
+    pub to: OsString,
+    /// How.
+    pub codec: Codec,
+    /// The compressed name exists: a run ended between publishing it and removing the source. It
+    /// is compared and, where it is the same, the source is removed.
+    pub published: bool,
+    /// Leave it alone where a process has it open in any way, not only for writing.
+    pub exclusive: bool,
+}
+
+/// Move a model into an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArchiveModel {
+    /// Index into [`Inventory::archives`].
+    pub archive: usize,
+    /// Relative to the archive.
+    pub to: PathBuf,
+    /// Relative to the model directory, or absolute (see [`ManifestLine::original_path`]).
+    pub original: PathBuf,
+    /// The model's family, with its directory.
+    pub family: String,
+    /// `to` exists and has, by its digest, the same content.
+    pub stored: bool,
+}
+
+/// Remove a version from an archive and from its books.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpireModel {
+    /// Index into [`Inventory::archives`].
+    pub archive: usize,
+    /// Relative to the archive.
+    pub path: PathBuf,
+}
+
+/// Copy a version from an archive to its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restore {
+    /// Index into [`Inventory::archives`].
+    pub archive: usize,
+    /// What the manifest says of it.
+    pub line: ManifestLine,
+    /// Where it goes.
+    pub to: Place,
+    /// Whether it returns to where it was, and so counts as used.
+    pub home: bool,
+}
+
+/// What `apply` does for an action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Remove the name; kept where it is in use by then if `exclusive`.
+    Unlink,
+    /// Remove the directory if it is empty.
+    RemoveDirectory,
+    /// See [`Rotate`].
+    Rotate(Box<Rotate>),
+    /// See [`Compress`].
+    Compress(Box<Compress>),
+    /// See [`ArchiveModel`].
+    Archive(Box<ArchiveModel>),
+    /// See [`ExpireModel`].
+    ExpireModel(Box<ExpireModel>),
+    /// See [`Restore`].
+    Restore(Box<Restore>),
+}
+
+/// One item of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Action {
+    /// The word for it.
+    pub verb: Verb,
+    /// What it is done to.
+    pub subject: Subject,
+    /// Why.
+    pub reason: Reason,
+    /// An earlier action of the operation without whose success this one is not done.
+    pub needs: Option<u32>,
+    /// What is done.
+    pub task: Task,
+}
+
+/// One item that stays.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    /// What.
+    pub subject: Subject,
+    /// Why.
+    pub reason: Keep,
+}
+
+/// What one operation will do.
+#[derive(Clone, Debug)]
+pub struct OperationPlan {
+    /// Which.
+    pub operation: Operation,
+    /// In the order in which they are applied.
+    pub actions: Vec<Action>,
+    /// What it looked at and leaves alone.
+    pub kept: Vec<Kept>,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
+    /// What the user should know; code 0.
+    pub warnings: Vec<String>,
+    /// Figures for `metadata`.
+    pub metadata: BTreeMap<&'static str, Value>,
+    /// Bytes that the filesystem will give back; `None` where it cannot be told before.
+    pub estimate: Option<i64>,
+    /// One line for people, where the generic one would not do (analysis operations).
+    pub message: Option<String>,
+}
+
+impl OperationPlan {
+    /// An operation that does nothing yet.
+    #[must_use]
+    pub fn new(operation: Operation) -> Self {
+        Self {
+            operation,
+            actions: Vec::new(),
+            kept: Vec::new(),
+            problems: Vec::new(),
+            warnings: Vec::new(),
+            metadata: BTreeMap::new(),
+            estimate: Some(0),
+            message: None,
+        }
+    }
+
+    /// Adds an action; its number is what others may need.
+    pub fn act(&mut self, verb: Verb, subject: Subject, reason: Reason, task: Task) -> u32 {
+        let number = u32::try_from(self.actions.len()).unwrap_or(u32::MAX);
+        self.actions.push(Action {
+            verb,
+            subject,
+            reason,
+            needs: None,
+            task,
+        });
+        number
+    }
+
+    /// Adds a verdict.
+    pub fn keep(&mut self, subject: Subject, reason: Keep) {
+        self.kept.push(Kept { subject, reason });
+    }
+}
+
+/// Everything that a run will do: shown, or applied once.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What the plan was made from.
+    pub inventory: Inventory,
+    /// In order.
+    pub operations: Vec<OperationPlan>,
+}
+
+impl Plan {
+    /// Paths that an action reads as it is shown: from and to.
+    #[must_use]
+    pub fn shown(&self, action: &Action) -> (PathBuf, Option<PathBuf>) {
+        let from = shown_subject(&self.inventory, action.subject);
+        let beside = |name: &OsString| from.with_file_name(name);
+        let to = match &action.task {
+            Task::Unlink | Task::RemoveDirectory | Task::ExpireModel(_) => None,
+            Task::Rotate(rotate) => {
+                let mut name = rotate.to.clone();
+                name.push(rotate.compress.suffix());
+                Some(beside(&name))
+            }
+            Task::Compress(compress) => Some(beside(&compress.to)),
+            Task::Archive(model) => {
+                let root = self.inventory.archives[model.archive].root;
+                Some(self.inventory.root(root).shown.join(&model.to))
+            }
+            Task::Restore(restore) => Some(super::entry::join_shown(
+                &self.inventory.root(restore.to.root).shown,
+                &restore.to.path,
+            )),
+        };
+        (from, to)
+    }
+}
+
+/// The path of a subject as reports show it.
+#[must_use]
+pub fn shown_subject(inventory: &Inventory, subject: Subject) -> PathBuf {
+    match subject {
+        Subject::Entry(id) => inventory.shown_path(inventory.entry(id)),
+        Subject::Directory(id) => inventory.shown_directory(id),
+    }
+}
+
+/// The bytes that reports show for an action: what a removal would give back, else the size of
+/// the file worked on.
+#[must_use]
+pub fn item_bytes(inventory: &Inventory, action: &Action) -> u64 {
+    let Subject::Entry(id) = action.subject else {
+        return 0;
+    };
+    let entry = inventory.entry(id);
+    match action.task {
+        Task::Unlink | Task::ExpireModel(_) => entry.disk_usage(),
+        _ => entry.size,
+    }
+}

@@ -1,0 +1,15 @@
+//! Deciding: pure functions from a policy, an inventory and a clock to a plan.
+//!
+//! Nothing here reads the disk, the clock or the environment, and nothing prints, so every rule is
+//! tested as a table or a law. Each file that an operation looked at gets exactly one verdict: an
+//! action with a [`reason::Reason`], or a [`reason::Keep`].
+
+pub mod action;
+pub mod archive;
+pub mod claims;
+pub mod entry;
+pub mod host;
+pub mod outcome;
+pub mod policy;
+pub mod reason;
+pub mod time;
