@@ -1,0 +1,4 @@
+//! Housekeeping for machines that run ML and trading agents.
+
+pub mod cli;
+pub mod exit;
