@@ -1,6 +1,6 @@
 //! The command.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -19,7 +19,11 @@ fn answer(error: &clap::Error) -> Exit {
     match error.print() {
         _ if error.use_stderr() => Exit::Usage,
         // A reader that has seen enough (`sysopt --help | head`) is no failure.
-        Err(why) if why.kind() != ErrorKind::BrokenPipe => Exit::Failure,
+        Err(why) if why.kind() != ErrorKind::BrokenPipe => {
+            // Where stderr is closed too, the exit code is all that is left.
+            let _ = writeln!(std::io::stderr(), "sysopt: cannot write to stdout: {why}");
+            Exit::Failure
+        }
         _ => Exit::Success,
     }
 }
