@@ -1,8 +1,6 @@
 //! What is accepted, what is refused, and that the help fits where it is read.
 
-use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
@@ -54,7 +52,21 @@ fn subcommands_and_options_are_exactly_the_contract() {
         ("status", &["agents", "history"]),
         ("config", &["check", "init"]),
     ];
+    let globals = [
+        "base",
+        "config",
+        "dry-run",
+        "format",
+        "quiet",
+        "verbose",
+        "color",
+        "no-progress",
+        "lock-wait",
+        "threads",
+    ];
     let command = Cli::command();
+    let found: Vec<_> = command.get_opts().filter_map(clap::Arg::get_long).collect();
+    assert_eq!(found, globals);
     let found: Vec<(&str, Vec<&str>)> = command
         .get_subcommands()
         .map(|sub| {
@@ -208,7 +220,11 @@ fn literals_reach_their_parser_as_typed() -> Outcome {
 }
 
 #[test]
+#[cfg(unix)]
 fn names_that_hurt_are_taken_as_they_are() -> Outcome {
+    use std::ffi::{OsStr, OsString};
+    use std::os::unix::ffi::OsStrExt;
+
     let raw = OsStr::from_bytes(b"caf\xe9 \n[12]*");
     let words = ["sysopt", "-C"].map(OsStr::new).into_iter();
     let cli = Cli::try_parse_from(words.chain([raw, OsStr::new("restore-models"), raw]))?;
