@@ -1,4 +1,6 @@
 //! Housekeeping for machines that run ML and trading agents.
 
+pub mod cli;
+pub mod exit;
 pub mod fs;
 pub mod plan;

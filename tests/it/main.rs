@@ -1,1 +1,4 @@
-fn main() {}
+//! The integration tests, as one binary.
+
+mod command_line;
+mod generated;
