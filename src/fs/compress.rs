@@ -31,7 +31,9 @@ pub fn stopped() -> io::Error {
 /// Whether an error says that a signal ended the work.
 #[must_use]
 pub fn is_stopped(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<Stopped>())
+    error
+        .get_ref()
+        .is_some_and(<dyn std::error::Error + Send + Sync>::is::<Stopped>)
 }
 
 #[derive(Debug, thiserror::Error)]

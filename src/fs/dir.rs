@@ -133,7 +133,7 @@ fn stat_portable(dir: BorrowedFd<'_>, name: &OsStr, flags: AtFlags) -> io::Resul
     } else {
         rustix::fs::statat(dir, name, flags & AtFlags::SYMLINK_NOFOLLOW)?
     };
-    let mode = u32::from(s.st_mode);
+    let mode = s.st_mode as u32;
     let kind = FileType::from_raw_mode(s.st_mode);
     Ok(Seen {
         device: s.st_dev as u64,

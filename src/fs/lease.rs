@@ -30,6 +30,13 @@ pub fn users(file: &File) -> Use {
     imp::ask(file, imp::WRITE)
 }
 
+/// The same as [`users`], and keeps the lease until the file is closed, so that whoever opens the
+/// file meanwhile waits.
+#[must_use]
+pub fn hold_against_users(file: &File) -> Use {
+    imp::hold(file, imp::WRITE)
+}
+
 /// A broken lease is announced with SIGIO, whose default is to end the process.
 ///
 /// # Errors
@@ -49,9 +56,16 @@ mod imp {
     pub const WRITE: libc::c_int = libc::F_WRLCK;
 
     pub fn ask(file: &File, kind: libc::c_int) -> Use {
-        if set(file, kind) {
+        let answer = hold(file, kind);
+        if answer == Use::Free {
             // A lease that cannot be given back is given back when the file is closed.
             set(file, libc::F_UNLCK);
+        }
+        answer
+    }
+
+    pub fn hold(file: &File, kind: libc::c_int) -> Use {
+        if set(file, kind) {
             return Use::Free;
         }
         match io::Error::last_os_error().raw_os_error() {
@@ -76,6 +90,10 @@ mod imp {
     pub const WRITE: i32 = 1;
 
     pub const fn ask(_file: &File, _kind: i32) -> Use {
+        Use::Unknown
+    }
+
+    pub const fn hold(_file: &File, _kind: i32) -> Use {
         Use::Unknown
     }
 }

@@ -122,13 +122,14 @@ fn assemble(inventory: &Inventory, serves: Serves, read: Lines) -> Archive {
             Event::Expired => {}
         }
     }
-    let versions = latest
+    let mut versions: Vec<Version> = latest
         .into_iter()
         .map(|(path, line)| Version {
             line,
             entry: files.remove(&path),
         })
         .collect();
+    forget_pending(inventory, &serves, &mut versions);
     let mut unlisted: Vec<EntryId> = files
         .into_iter()
         .filter(|(path, _)| !is_book(path))
@@ -144,6 +145,33 @@ fn assemble(inventory: &Inventory, serves: Serves, read: Lines) -> Archive {
         restored,
         torn: read.torn,
     }
+}
+
+/// Drops the lines of moves that never happened: a run was killed between writing the line and
+/// moving the file, which is still where it was.
+fn forget_pending(inventory: &Inventory, serves: &Serves, versions: &mut Vec<Version>) {
+    if versions.iter().all(|version| version.entry.is_some()) {
+        return;
+    }
+    let mut there = HashMap::new();
+    for id in inventory.entry_ids() {
+        let entry = inventory.entry(id);
+        let root = inventory.root_of(entry);
+        if serves.models.contains(&root) {
+            let below = inventory.relative_path(entry);
+            let path = if serves.inside {
+                below
+            } else {
+                inventory.root(root).path.join(below)
+            };
+            there.insert(path, (entry.size, entry.mtime.0));
+        }
+    }
+    versions.retain(|version| {
+        let line = &version.line;
+        version.entry.is_some()
+            || there.get(&line.original_path.0) != Some(&(line.size, line.mtime_ns))
+    });
 }
 
 /// The archive's own records are not models.

@@ -59,7 +59,7 @@ pub fn scan(job: &Scan<'_>) -> Inventory {
             if (job.stop)() {
                 return walker.inventory;
             }
-            walker.read_pending(next);
+            walker.read_pending(&next);
         }
     }
     walker.inventory
@@ -116,17 +116,17 @@ impl Walker {
             .add_directory(id, None, OsStr::new(""), &seen.stat, Walk::Walked);
         self.inventory.roots[usize::from(id.0)].top = Some(top);
         match dir::reopen_dir(fd) {
-            Ok(own) => self.read(top, Rc::new(own), seen.device),
+            Ok(own) => self.read(top, &Rc::new(own), seen.device),
             Err(error) => self.problem(top, &error),
         }
     }
 
-    fn read_pending(&mut self, next: Pending) {
+    fn read_pending(&mut self, next: &Pending) {
         let opened = dir::open_dir(&*next.parent, &next.name)
             .and_then(|fd| dir::look_at(&fd).map(|seen| (fd, seen)));
         match opened {
             Ok((fd, seen)) if seen.identity() == next.seen.identity() => {
-                self.read(next.id, Rc::new(fd), seen.device);
+                self.read(next.id, &Rc::new(fd), seen.device);
             }
             // Swapped for another since it was listed: what it is now is not ours to judge.
             Ok(_) => self.set_walk(next.id, Walk::Unreadable),
@@ -134,18 +134,18 @@ impl Walker {
         }
     }
 
-    fn read(&mut self, id: DirId, fd: Rc<OwnedFd>, device: u64) {
-        let names = match dir::names(&*fd) {
+    fn read(&mut self, id: DirId, fd: &Rc<OwnedFd>, device: u64) {
+        let names = match dir::names(&**fd) {
             Ok(names) => names,
             Err(error) => return self.problem(id, &error),
         };
         self.inventory.directories[id.0 as usize].children =
             u32::try_from(names.len()).unwrap_or(u32::MAX);
-        if let Some(walk) = self.barrier(id, &fd, &names) {
+        if let Some(walk) = self.barrier(id, fd, &names) {
             return self.set_walk(id, walk);
         }
         for name in names {
-            self.add(id, &fd, device, &name);
+            self.add(id, fd, device, &name);
         }
     }
 
