@@ -4,4 +4,5 @@ pub mod cli;
 pub mod exit;
 pub mod fs;
 pub mod plan;
+pub mod schedule;
 pub mod signal;
