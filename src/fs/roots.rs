@@ -20,6 +20,8 @@ pub struct RootSpec {
     pub path: PathBuf,
     /// As reports name it.
     pub shown: PathBuf,
+    /// This run works in it; otherwise it only marks what is not the business of this run.
+    pub active: bool,
     /// For an archive inside a model directory: that directory and the relative path. It is
     /// opened from there, and never through a symbolic link.
     pub inside: Option<(usize, PathBuf)>,
@@ -112,11 +114,12 @@ impl Roots {
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// Those that exist, ordered by device and inode.
+    /// Those that exist and that this run works in, ordered by device and inode.
     pub fn by_identity(&self) -> impl Iterator<Item = (PathBuf, BorrowedFd<'_>)> {
         let mut list: Vec<_> = self
             .list
             .iter()
+            .filter(|root| root.spec.active)
             .filter_map(|root| {
                 let fd = root.fd.as_ref()?.as_fd();
                 Some((root.seen?.identity(), root.spec.shown.clone(), fd))
@@ -161,7 +164,7 @@ fn open_one(spec: &RootSpec, parent: Option<(Option<BorrowedFd<'_>>, PathBuf)>) 
         Err(error) => (None, None, Some(error)),
     };
     OpenRoot {
-        resolved: std::fs::canonicalize(&spec.path).unwrap_or_else(|_| spec.path.clone()),
+        resolved: resolve(&spec.path),
         spec: spec.clone(),
         fd,
         seen,
@@ -202,6 +205,12 @@ fn merge(opened: Vec<OpenRoot>) -> (Roots, Vec<Twice>) {
         .map(|(_, root)| root)
         .collect();
     (Roots { list }, twice)
+}
+
+/// The path with symbolic links followed; as it is where it does not exist.
+#[must_use]
+pub fn resolve(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 /// What `statvfs` says of the filesystem of a directory.

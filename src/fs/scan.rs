@@ -94,7 +94,7 @@ impl Walker {
             inode: root.seen.map_or(0, |seen| seen.stat.inode),
             top: None,
         });
-        if let Some(error) = &root.problem {
+        if let Some(error) = root.problem.as_ref().filter(|_| root.spec.active) {
             self.inventory.problems.push(Problem {
                 root: id,
                 path: root.spec.shown.clone(),
@@ -107,8 +107,8 @@ impl Walker {
         let (Some(fd), Some(seen)) = (&root.fd, root.seen) else {
             return;
         };
-        // A place that is only written to need not be known.
-        if root.spec.role == Role::Target {
+        // A place that is only written to, or not at all, need not be known.
+        if root.spec.role == Role::Target || !root.spec.active {
             return;
         }
         let top = self
