@@ -88,7 +88,7 @@ impl Look {
     pub fn paint(self, text: &str, tone: Tone) -> Painted<'_> {
         Painted {
             text,
-            tone: self.color.then_some(tone),
+            tone: Some(tone).filter(|_| self.color && !text.is_empty()),
         }
     }
 

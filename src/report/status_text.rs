@@ -17,9 +17,9 @@ use crate::plan::reason::{size, span};
 use crate::plan::time::Time;
 
 /// Cells of a bar.
-const BAR: usize = 20;
+const BAR: usize = 10;
 /// Columns of a path.
-const PATH: usize = 20;
+const PATH: usize = 16;
 /// Processes that are named.
 const NAMED: usize = 5;
 
@@ -98,24 +98,26 @@ impl Page {
     fn directory(self, directory: &DirectoryStatus, out: &mut dyn Write) -> io::Result<()> {
         let share = self.share(directory);
         let usage = directory.usage_bytes.map_or("unreadable".to_owned(), size);
-        let mut parts = vec![match directory.limit_bytes {
-            Some(limit) => format!("{usage} of {}", size(limit)),
-            None => usage,
-        }];
-        parts.extend(directory.files.map(|files| count(files, ["file", "files"])));
-        parts.extend(
-            directory
-                .oldest
-                .map(|time| format!("oldest {}", span(self.now.since(time)))),
-        );
-        let over = directory.over_limit_bytes().filter(|bytes| *bytes > 0);
-        let over = over.map(|bytes| format!(", over by {}", size(bytes.unsigned_abs())));
+        let room = directory.over_limit_bytes().map(|over| {
+            let bytes = size(over.unsigned_abs());
+            match over {
+                1.. => (format!(", {bytes} over"), Tone::Bad),
+                _ => (format!(", {bytes} left"), Tone::Dim),
+            }
+        });
+        let mut rest = String::new();
+        if let Some(files) = directory.files {
+            let _ = write!(rest, ", {}", count(files, ["file", "files"]));
+        }
+        if let Some(oldest) = directory.oldest {
+            let _ = write!(rest, ", oldest {}", span(self.now.since(oldest)));
+        }
+        let (room, tone) = room.unwrap_or((String::new(), Tone::Dim));
         let text = format!(
-            "{} {}  {}{}",
+            "{} {}  {usage}{}{rest}",
             self.name(&directory.path),
             self.bar(share, 1.0, 1.0),
-            parts.join(", "),
-            self.look.paint(over.as_deref().unwrap_or(""), Tone::Bad)
+            self.look.paint(&room, tone)
         );
         let role = directory.role.noun();
         self.row(role.split(' ').next().unwrap_or(role), &text, out)
@@ -124,7 +126,7 @@ impl Page {
     #[allow(
         clippy::cast_precision_loss,
         clippy::unused_self,
-        reason = "a share of a bar of twenty cells; beside its sisters"
+        reason = "a share of a bar of ten cells; beside its sisters"
     )]
     fn share(self, directory: &DirectoryStatus) -> Option<f64> {
         let limit = directory.limit_bytes.filter(|limit| *limit > 0)?;
@@ -142,11 +144,11 @@ impl Page {
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         clippy::cast_precision_loss,
-        reason = "clamped to twenty cells"
+        reason = "clamped to ten cells"
     )]
     fn bar(self, share: Option<f64>, warn: f64, bad: f64) -> String {
         let Some(share) = share else {
-            return " ".repeat(BAR + 8);
+            return " ".repeat(BAR + 7);
         };
         let full = ((share.clamp(0.0, 1.0) * BAR as f64).round() as usize).min(BAR);
         let cells = self.look.glyph("█", "#").repeat(full);
@@ -158,7 +160,7 @@ impl Page {
         };
         let percent = format!("{:.0} %", share * 100.0);
         format!(
-            "{}{} {percent:>7}",
+            "{}{} {percent:>6}",
             self.look.paint(&cells, tone),
             self.look.paint(&rest, Tone::Dim)
         )

@@ -80,9 +80,9 @@ fn the_status_on_one_screen() {
     status_text::write(&status(), PLAIN, &mut out).unwrap();
     let expected = r"sysopt status in /srv/bot
 host       cpu unknown, memory 41.0 % (8.0 GiB available), load 0.10 0.20 0.30
-disk       /srv                 ██████████████░░░░░░    71 %  29.0 MiB free of 100.0 MiB
-cache      cache                ████████████████████   125 %  1000.0 MiB of 800.0 MiB, 212 files, oldest 30 d, over by 200.0 MiB
-log        logs\n/x                                           5.0 MiB, 212 files, oldest 30 d
+disk       /srv             ███████░░░   71 %  29.0 MiB free of 100.0 MiB
+cache      cache            ██████████  125 %  1000.0 MiB, 200.0 MiB over, 212 files, oldest 30 d
+log        logs\n/x                            5.0 MiB, 212 files, oldest 30 d
 cycle      last 30 min ago (partial), next in 30 min, every 30 min, 1 failure in a row
   ✓ cache   ran 1 d ago    due in 6 h
   ✗ logs    failed 1 d ago due now: would rotate 1 log
