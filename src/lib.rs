@@ -4,5 +4,6 @@ pub mod cli;
 pub mod exit;
 pub mod fs;
 pub mod plan;
+pub mod report;
 pub mod schedule;
 pub mod signal;
