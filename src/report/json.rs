@@ -109,8 +109,10 @@ impl Serialize for View<'_> {
         map.serialize_entry("message", &message::message(view))?;
         map.serialize_entry("metadata", &Metadata(view))?;
         let actions = || view.items().map(|item| ActionRow(view, item));
-        map.serialize_entry("actions", &Stream(actions))?;
-        if view.verbose {
+        if !view.brief {
+            map.serialize_entry("actions", &Stream(actions))?;
+        }
+        if view.verbose && !view.brief {
             let kept = || view.plan.kept.iter();
             let kept = || kept().map(|kept| KeptRow(view.inventory(), kept));
             map.serialize_entry("kept", &Stream(kept))?;

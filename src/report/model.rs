@@ -48,6 +48,8 @@ pub struct Run<'a> {
     pub errors: Vec<Failure>,
     /// `--verbose`.
     pub verbose: bool,
+    /// Leave out the lists of items, as the history does.
+    pub brief: bool,
     /// The exit code; 128 and the signal where a signal ends the run.
     pub exit: u8,
 }
@@ -118,6 +120,7 @@ pub fn operations<'a>(run: &'a Run) -> impl Iterator<Item = View<'a>> {
                 rows: run.rows.as_ref().filter(|_| restoring),
                 dry_run: run.dry_run,
                 verbose: run.verbose,
+                brief: run.brief,
             }
         })
     })
@@ -155,6 +158,8 @@ pub struct View<'a> {
     pub dry_run: bool,
     /// List what was kept.
     pub verbose: bool,
+    /// Leave out the lists of items.
+    pub brief: bool,
 }
 
 /// An action with its number and its end.
@@ -243,6 +248,7 @@ impl<'a> View<'a> {
             action: None,
             tried: Some("read"),
             error: &problem.error,
+            below: &[],
         });
         let failed = self
             .items()
@@ -255,6 +261,7 @@ impl<'a> View<'a> {
                 action: Some(message::name(item.action.verb)),
                 tried: Some(message::tried(item.action.verb)),
                 error: self.error(item.number).unwrap_or("failed"),
+                below: &[],
             });
         let wrong = self.rows.into_iter().flat_map(|rows| {
             rows.wrong().map(|(path, error)| Trouble {
@@ -262,6 +269,7 @@ impl<'a> View<'a> {
                 action: None,
                 tried: None,
                 error,
+                below: &[],
             })
         });
         unread.chain(failed).chain(wrong)

@@ -51,6 +51,12 @@ impl Out {
         }
     }
 
+    /// Text without colour, where a run ends before it knows better.
+    #[must_use]
+    pub fn plain_text() -> Self {
+        Self::new(Format::Text, Color::Never, false)
+    }
+
     /// Tells what a run did: its errors and warnings on stderr, its report on stdout. Nothing at
     /// all where that is asked for and the exit code is 0.
     ///
@@ -136,6 +142,9 @@ fn write_line(message: &dyn Display, out: &mut dyn Write) -> io::Result<()> {
 fn write_complaints(report: Report, out: &mut dyn Write) -> io::Result<()> {
     for trouble in report.troubles() {
         writeln!(out, "sysopt: {trouble}")?;
+        for line in trouble.below {
+            writeln!(out, "{}", name::line(line))?;
+        }
     }
     for warning in report.warnings() {
         write_line(&format_args!("warning: {warning}"), out)?;

@@ -15,6 +15,8 @@ pub struct Failure {
     pub action: Option<String>,
     /// The cause.
     pub error: String,
+    /// Lines that stand below it on stderr: the place in a file, a hint.
+    pub below: Vec<String>,
 }
 
 /// One thing that went wrong.
@@ -28,6 +30,8 @@ pub struct Trouble<'a> {
     pub tried: Option<&'a str>,
     /// The cause, as the system says it.
     pub error: &'a str,
+    /// Lines that stand below it on stderr.
+    pub below: &'a [String],
 }
 
 impl<'a> From<&'a Failure> for Trouble<'a> {
@@ -37,6 +41,7 @@ impl<'a> From<&'a Failure> for Trouble<'a> {
             action: failure.action.as_deref(),
             tried: failure.action.as_deref(),
             error: &failure.error,
+            below: &failure.below,
         }
     }
 }

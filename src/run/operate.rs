@@ -15,7 +15,7 @@ use crate::fs::scan::{self, Scan};
 use crate::fs::{books, manifest};
 use crate::plan::action::{Operation, Plan};
 use crate::plan::entry::{Inventory, Role};
-use crate::plan::host::Metrics;
+use crate::plan::host::{Disk, Metrics, Ticks};
 use crate::plan::outcome::{Ended, Outcome};
 use crate::plan::policy::Policies;
 use crate::report::model::{self, Failure, Run, Verdict};
@@ -78,7 +78,7 @@ fn perform(session: &Session, job: &Job<'_>) -> Result<Exit, Early> {
         (locks, memory)
     };
     let ticks = memory.state.ticks.clone();
-    let before = job.cycle.then(|| read_metrics(session, &directories, Some(&ticks)));
+    let before = job.cycle.then(|| read_metrics(&directories, Some(&ticks)));
     let plan = plan(session, job, &directories, &memory)?;
     let outcome = if dry_run {
         Outcome::shown(plan)
@@ -87,7 +87,7 @@ fn perform(session: &Session, job: &Job<'_>) -> Result<Exit, Early> {
         carry_out(session, job, &directories, plan)
     };
     let start = session.ticks.clone();
-    let after = job.cycle.then(|| read_metrics(session, &directories, start.as_ref()));
+    let after = job.cycle.then(|| read_metrics(&directories, start.as_ref()));
     let mut run = session.run(job.command);
     run.outcome = Some(&outcome);
     run.before = before;
@@ -101,7 +101,8 @@ fn perform(session: &Session, job: &Job<'_>) -> Result<Exit, Early> {
     Ok(session.deliver(&run, exit))
 }
 
-fn open(session: &Session, job: &Job<'_>) -> Result<Directories, Early> {
+/// Opens the directories of a job.
+pub fn open(session: &Session, job: &Job<'_>) -> Result<Directories, Early> {
     directories::open(&session.config, &job.wanted, &session.facts).map_err(|refusals| {
         let errors = refusals
             .into_iter()
@@ -231,16 +232,13 @@ fn judge(run: &mut Run<'_>, outcome: &Outcome) -> Exit {
     }
 }
 
-fn read_metrics(
-    session: &Session,
-    directories: &Directories,
-    earlier: Option<&crate::plan::host::Ticks>,
-) -> Metrics {
-    metrics::read(disks(session, directories), earlier).0
+/// Load and room, with processor load since an earlier reading.
+pub fn read_metrics(directories: &Directories, earlier: Option<&Ticks>) -> Metrics {
+    metrics::read(disks(directories), earlier).0
 }
 
 /// The filesystems of the directories, each named by the first of them.
-fn disks(_session: &Session, directories: &Directories) -> Vec<crate::plan::host::Disk> {
+fn disks(directories: &Directories) -> Vec<Disk> {
     let mut seen = Vec::new();
     let mut disks = Vec::new();
     for (_, root) in directories.roots.iter() {

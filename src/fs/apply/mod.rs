@@ -107,8 +107,8 @@ impl Run<'_> {
         for (number, action) in (0_u32..).zip(&operation.actions) {
             let step = if (self.surroundings.stop)().is_some() {
                 Err(Halt::Stopped)
-            } else if is_unmet(action, &outcome) {
-                Err(Halt::Unmet)
+            } else if let Some(halt) = unmet(action, &outcome) {
+                Err(halt)
             } else {
                 self.act(action)
             };
@@ -148,14 +148,13 @@ impl Run<'_> {
     }
 }
 
-/// Whether an action that this one needs was not done.
-fn is_unmet(action: &Action, outcome: &OperationOutcome) -> bool {
-    action.needs.is_some_and(|needed| {
-        !matches!(
-            outcome.statuses.get(needed as usize),
-            Some(Status::Done | Status::Deferred)
-        )
-    })
+/// How an action ends whose need was not met: what was left alone for a good reason is no failure.
+fn unmet(action: &Action, outcome: &OperationOutcome) -> Option<Halt> {
+    match outcome.statuses.get(action.needs? as usize) {
+        Some(Status::Done | Status::Deferred) => None,
+        Some(Status::Changed) => Some(Halt::Changed("what it needs was left alone".to_owned())),
+        _ => Some(Halt::Unmet),
+    }
 }
 
 /// Writes down what came of an action; the bytes that it freed.
@@ -166,7 +165,7 @@ fn record(outcome: &mut OperationOutcome, number: u32, step: Result<Step, Halt>)
         Err(Halt::Stopped) => (Status::NotReached, None, 0),
         Err(Halt::Unmet) => (
             Status::NotReached,
-            Some("what it needs was not done".to_owned()),
+            Some("what it needs failed".to_owned()),
             0,
         ),
         Err(Halt::Failed(error)) => {
