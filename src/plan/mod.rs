@@ -13,3 +13,6 @@ pub mod outcome;
 pub mod policy;
 pub mod reason;
 pub mod time;
+
+#[cfg(test)]
+pub(crate) mod testing;
