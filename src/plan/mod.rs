@@ -7,11 +7,15 @@
 pub mod action;
 pub mod archive;
 pub mod claims;
+pub mod clock;
 pub mod entry;
 pub mod host;
+pub mod order;
 pub mod outcome;
 pub mod policy;
 pub mod reason;
+pub mod retention;
+pub mod rotated;
 pub mod time;
 
 #[cfg(test)]

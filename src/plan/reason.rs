@@ -40,6 +40,9 @@ pub enum Reason {
     Expired(Box<Older>),
     /// The rotated files or versions take more than allowed.
     TotalSize(Box<Exceeds>),
+    /// The oldest rotated file or version on a filesystem with too little free space; made so long
+    /// ago.
+    OldestLowSpace(Duration32),
     /// A model not used for longer than `archive_after`.
     NotUsed(Box<Older>),
     /// Asked for by name.
@@ -294,6 +297,9 @@ impl fmt::Display for Reason {
                 size(over.bytes),
                 size(over.limit)
             ),
+            Self::OldestLowSpace(ago) => {
+                write!(f, "free space under min_free, the oldest, made {ago} ago")
+            }
             Self::NotUsed(older) => write!(
                 f,
                 "not used for {}, over {}",

@@ -72,11 +72,9 @@ pub(crate) struct Tree {
 
 impl Tree {
     pub(crate) fn new() -> Self {
-        let inventory = Inventory {
-            filesystems: vec![filesystem(1)],
-            uid: UID,
-            ..Inventory::default()
-        };
+        let mut inventory = Inventory::default();
+        inventory.filesystems = vec![filesystem(1)];
+        inventory.uid = UID;
         Self {
             inventory,
             rows: HashMap::new(),
@@ -249,13 +247,11 @@ impl<'a> Rebuild<'a> {
     }
 
     fn run(&self, directories: &[DirId], entries: &[EntryId]) -> Inventory {
-        let mut to = Inventory {
-            roots: self.from.roots.clone(),
-            filesystems: self.from.filesystems.clone(),
-            open: self.from.open.clone(),
-            uid: self.from.uid,
-            ..Inventory::default()
-        };
+        let mut to = Inventory::default();
+        to.roots = self.from.roots.clone();
+        to.filesystems = self.from.filesystems.clone();
+        to.open = self.from.open.clone();
+        to.uid = self.from.uid;
         let mut rows = HashMap::new();
         for id in directories.iter().filter(|id| !self.removed.contains(id)) {
             self.copy_directory(&mut to, *id, &mut rows);
