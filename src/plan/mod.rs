@@ -16,9 +16,11 @@ pub mod order;
 pub mod outcome;
 pub mod policy;
 pub mod reason;
+pub mod restore;
 pub mod retention;
 pub mod rotated;
 pub mod time;
+pub mod versions;
 
 #[cfg(test)]
 pub(crate) mod testing;

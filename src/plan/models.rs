@@ -8,6 +8,8 @@ mod destination;
 mod linked;
 mod retain;
 mod survey;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -58,8 +60,8 @@ pub fn plan(
     plan
 }
 
-/// Candidates whose content may be in the archive already, because a version of their family has
-/// the same size: [`plan`] wants their digests in [`Inventory::digests`].
+/// Candidates whose content may be in the archive already, because a version of theirs has the
+/// same size: [`plan`] wants their digests in [`Inventory::digests`].
 #[must_use]
 pub fn digests_wanted(
     policy: &ModelsPolicy,
@@ -74,7 +76,7 @@ pub fn digests_wanted(
     let due = survey
         .models(&mut OperationPlan::new(Operation::ModelArchiving))
         .due;
-    let stored = Stored::new(&survey);
+    let stored = Stored::new(inventory);
     due.iter()
         .filter(|due| stored.of_the_same_size(&survey, due).next().is_some())
         .map(|due| due.id)
@@ -99,33 +101,35 @@ struct Moved<'a> {
     to: std::path::PathBuf,
 }
 
-/// The versions of each family, by archive.
-struct Stored(Vec<HashMap<String, Vec<usize>>>);
+/// The versions of each original path, by archive.
+///
+/// Content is stored once per model. Under another name it is stored again, even in the same
+/// family: a manifest has one original path for each archived one, and a name that it forgets is a
+/// model that cannot be restored.
+struct Stored<'a>(Vec<HashMap<&'a Path, Vec<usize>>>);
 
-impl Stored {
-    fn new(survey: &Survey) -> Self {
-        let families = |archive: &Archive| {
-            let mut families: HashMap<String, Vec<usize>> = HashMap::new();
+impl<'a> Stored<'a> {
+    fn new(inventory: &'a Inventory) -> Self {
+        let originals = |archive: &'a Archive| {
+            let mut originals: HashMap<&Path, Vec<usize>> = HashMap::new();
             for (number, version) in archive.versions.iter().enumerate() {
-                let key = family_key(&version.line.original_path.0);
-                families.entry(key).or_default().push(number);
+                let original = version.line.original_path.0.as_path();
+                originals.entry(original).or_default().push(number);
             }
-            families
+            originals
         };
-        Self(survey.inventory.archives.iter().map(families).collect())
+        Self(inventory.archives.iter().map(originals).collect())
     }
 
-    fn of_the_same_size<'a>(
-        &'a self,
+    fn of_the_same_size(
+        &self,
         survey: &'a Survey,
-        due: &'a Due,
+        due: &Due,
     ) -> impl Iterator<Item = (usize, &'a Version)> {
         let size = survey.inventory.entry(due.id).size;
         let archive = due.archive.unwrap_or(usize::MAX);
-        let numbers = self
-            .0
-            .get(archive)
-            .and_then(|families| families.get(&due.family));
+        let originals = self.0.get(archive);
+        let numbers = originals.and_then(|originals| originals.get(due.original.as_path()));
         let numbers = numbers.map_or(&[][..], Vec::as_slice).iter();
         numbers
             .map(move |number| {
@@ -137,19 +141,12 @@ impl Stored {
             .filter(move |(_, version)| version.line.size == size && is_whole(survey, version))
     }
 
-    /// The version with the same content; one of the same path where there are several.
-    fn identical(&self, survey: &Survey, due: &Due) -> Option<usize> {
+    /// The version with the same content.
+    fn identical(&self, survey: &'a Survey, due: &Due) -> Option<usize> {
         let digest = hexadecimal(survey.inventory.digests.get(&due.id)?);
         self.of_the_same_size(survey, due)
             .filter(|(_, version)| version.line.sha256.eq_ignore_ascii_case(&digest))
-            .max_by_key(|(_, version)| {
-                let line = &version.line;
-                (
-                    line.original_path.0 == due.original,
-                    line.time,
-                    &line.archived_path,
-                )
-            })
+            .max_by_key(|(_, version)| (version.line.time, &version.line.archived_path))
             .map(|(number, _)| number)
     }
 }
@@ -175,7 +172,7 @@ fn hexadecimal(digest: &[u8]) -> String {
 
 fn archive<'a>(survey: &Survey, due: &'a [Due], plan: &mut OperationPlan) -> Vec<Moved<'a>> {
     let inventory = survey.inventory;
-    let (stored, mut names) = (Stored::new(survey), Names::of(inventory));
+    let (stored, mut names) = (Stored::new(inventory), Names::of(inventory));
     let mut moved = Vec::new();
     for due in due {
         let subject = Subject::Entry(due.id);

@@ -96,13 +96,13 @@ impl<'a> Holding<'a> {
         moved: impl Iterator<Item = &'a Moved<'m>>,
     ) -> Self {
         let (inventory, mut holding) = (survey.inventory, Self::default());
-        let (mut now, mut again) = (Vec::new(), HashSet::new());
+        let (mut now, mut again) = (Vec::new(), HashMap::new());
         for moved in moved {
             let group = holding.group(&moved.due.family);
             holding.arrivals[group].push(moved.action);
             match moved.stored {
                 Some(version) => {
-                    again.insert(version);
+                    again.insert(version, inventory.entry(moved.due.id).mtime);
                 }
                 None => now.push((group, moved)),
             }
@@ -110,14 +110,16 @@ impl<'a> Holding<'a> {
         for (number, version) in archive.versions.iter().enumerate() {
             let Some(id) = version.entry else { continue };
             let original = &version.line.original_path.0;
+            let again = again.get(&number).copied();
             let copy = Copy {
                 group: holding.group(&family_key(original)),
                 version: Family::of(original.file_name().unwrap_or_default()).version,
-                mtime: Time(version.line.mtime_ns),
+                // What is stored once more is as new as the model that it is stored for.
+                mtime: again.unwrap_or(Time(version.line.mtime_ns)),
                 name: version.line.archived_path.0.as_os_str(),
                 bytes: inventory.entry(id).disk_usage(),
                 here: Some(id),
-                stays: protection(survey, id, again.contains(&number)),
+                stays: protection(survey, id, again.is_some()),
             };
             holding.copies.push(copy);
         }
