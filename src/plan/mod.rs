@@ -7,9 +7,20 @@
 pub mod action;
 pub mod archive;
 pub mod claims;
+pub mod clock;
 pub mod entry;
+pub mod family;
 pub mod host;
+pub mod models;
+pub mod order;
 pub mod outcome;
 pub mod policy;
 pub mod reason;
+pub mod restore;
+pub mod retention;
+pub mod rotated;
 pub mod time;
+pub mod versions;
+
+#[cfg(test)]
+pub(crate) mod testing;
