@@ -6,16 +6,19 @@
 
 pub mod action;
 pub mod archive;
+pub mod cache;
 pub mod claims;
 pub mod clock;
 pub mod entry;
 pub mod host;
+pub mod names;
 pub mod order;
 pub mod outcome;
 pub mod policy;
 pub mod reason;
 pub mod retention;
 pub mod rotated;
+pub mod scope;
 pub mod time;
 
 #[cfg(test)]
