@@ -93,6 +93,7 @@ pub(super) fn rotate(plan: &mut OperationPlan, file: EntryId, name: &str, bytes:
             to: OsString::from(format!("{name}-20261123T210000Z")),
             compress: Codec::Gzip(6),
             settle: Duration::ZERO,
+            despite_writers: false,
         })),
     );
 }

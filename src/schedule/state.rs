@@ -186,7 +186,7 @@ mod tests {
 
     fn run(successes: &[bool]) -> Finished {
         Finished {
-            started: Time(7),
+            started: Time::from_parts(7, 0),
             operations: Operation::CYCLE
                 .into_iter()
                 .zip(successes)
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn a_cycle_adds_up_and_an_operation_by_hand_does_too() {
         let state = State::new()
-            .begun(Time(7))
+            .begun(Time::from_parts(7, 0))
             .finished(&run(&[true; 6]), true)
             .finished(&run(&[true]), false);
         assert_eq!(state.totals.cycles, 1);

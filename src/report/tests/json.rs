@@ -141,6 +141,7 @@ fn a_run_without_a_plan_is_reported_too() {
             path: Some(PathBuf::from("/srv/bot")),
             action: Some("lock".to_owned()),
             error: "Permission denied (os error 13)".to_owned(),
+            below: Vec::new(),
         }],
         exit: 1,
         ..Run::default()
