@@ -1,0 +1,5 @@
+//! What the user wants: found, read, checked, and ready to use.
+
+pub mod error;
+pub mod literal;
+mod tree;
