@@ -2,4 +2,7 @@
 
 pub mod error;
 pub mod literal;
+mod keys;
+mod settings;
 mod tree;
+mod value;
