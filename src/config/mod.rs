@@ -2,7 +2,10 @@
 
 pub mod error;
 pub mod literal;
+pub mod forbidden;
 mod keys;
+pub mod locate;
+mod read;
 mod settings;
 mod tree;
 mod value;
