@@ -32,7 +32,7 @@ pub struct ConfigError {
     /// The file that was read.
     pub file: PathBuf,
     /// Where in it; `None` where the file as a whole is wrong.
-    pub place: Option<Place>,
+    pub place: Option<Box<Place>>,
     /// The key with its section, such as `cache.max_size`.
     pub key: Option<String>,
     /// What is wrong.
@@ -89,7 +89,7 @@ impl fmt::Display for ConfigError {
 }
 
 /// Text without control characters, which could drive a terminal.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_control() {
@@ -140,11 +140,7 @@ pub fn place(text: &str, span: &Span) -> Place {
 #[must_use]
 pub fn line_number(text: &str, offset: usize) -> usize {
     let end = floor(text, offset);
-    text.as_bytes()[..end]
-        .iter()
-        .filter(|b| **b == b'\n')
-        .count()
-        + 1
+    text[..end].matches('\n').count() + 1
 }
 
 fn floor(text: &str, offset: usize) -> usize {
@@ -179,7 +175,7 @@ impl<'a> Errors<'a> {
         let offset = span.map_or(usize::MAX, |span| span.start);
         let error = ConfigError {
             file: self.file.to_path_buf(),
-            place: span.map(|span| place(self.text, span)),
+            place: span.map(|span| Box::new(place(self.text, span))),
             key: (!key.is_empty()).then(|| key.to_owned()),
             message,
             help,
@@ -216,7 +212,7 @@ mod tests {
         let start = text.find('m').unwrap_or(0);
         let error = ConfigError {
             file: "a\n.toml".into(),
-            place: Some(place(text, &(start..start + 4))),
+            place: Some(Box::new(place(text, &(start..start + 4)))),
             key: Some("cache.mäx".into()),
             message: "unknown key".into(),
             help: Some("did you mean 'max_size'?".into()),

@@ -94,7 +94,12 @@ mod tests {
     fn stray_directories_are_never_worked_in() {
         let surroundings = Surroundings {
             home: Some("/home/me".into()),
-            homes: vec!["/home/me".into(), "/home/you".into(), "/root".into(), "/".into()],
+            homes: vec![
+                "/home/me".into(),
+                "/home/you".into(),
+                "/root".into(),
+                "/".into(),
+            ],
             xdg_cache_home: Some("/home/me/.cache".into()),
             ..Surroundings::default()
         };
@@ -111,7 +116,10 @@ mod tests {
             ("/proc", Some(Forbidden::Kernel("/proc"))),
             ("/sys/fs", Some(Forbidden::Kernel("/sys"))),
             ("/dev/shm/cache", Some(Forbidden::Kernel("/dev"))),
-            ("/srv/bot", Some(Forbidden::AboveConfiguration(config.clone()))),
+            (
+                "/srv/bot",
+                Some(Forbidden::AboveConfiguration(config.clone())),
+            ),
             ("/srv", Some(Forbidden::AboveConfiguration(config.clone()))),
             ("/srv/bot/.sysopt", Some(Forbidden::State)),
             ("/srv/bot/.sysopt/x", Some(Forbidden::State)),
@@ -127,7 +135,10 @@ mod tests {
         }
         let without = forbidden(Path::new("/srv/bot"), &surroundings, None, &state);
         assert_eq!(without, Some(Forbidden::AboveState(state.clone())));
-        for why in [at("/"), at("/home"), at("/srv"), without].into_iter().flatten() {
+        for why in [at("/"), at("/home"), at("/srv"), without]
+            .into_iter()
+            .flatten()
+        {
             assert!(why.to_string().starts_with("is ") || why.to_string().starts_with("holds "));
         }
     }

@@ -361,12 +361,7 @@ static LOGS: &[Key] = &[
         "what is a log",
     ),
     key("exclude", Kind::Globs, "[]", "what is not"),
-    key(
-        "max_file_size",
-        BYTES,
-        "\"100MiB\"",
-        "rotate at this size",
-    ),
+    key("max_file_size", BYTES, "\"100MiB\"", "rotate at this size"),
     unset(
         "rotate_after",
         SPAN,
@@ -628,7 +623,12 @@ static AGENTS: &[Key] = &[
 ];
 
 static AGENT_RULE: &[Key] = &[
-    unset("name", Kind::Text, "\"whale-detector\"", "its name in reports"),
+    unset(
+        "name",
+        Kind::Text,
+        "\"whale-detector\"",
+        "its name in reports",
+    ),
     unset(
         "module",
         Kind::Glob,
@@ -637,9 +637,19 @@ static AGENT_RULE: &[Key] = &[
     ),
     unset("exe", Kind::Glob, "\"/opt/agents/*\"", "the executable"),
     unset("script", Kind::Glob, "\"*/whale.py\"", "the script"),
-    unset("comm", Kind::Text, "\"whale\"", "the name in /proc/PID/comm"),
+    unset(
+        "comm",
+        Kind::Text,
+        "\"whale\"",
+        "the name in /proc/PID/comm",
+    ),
     unset("user", Kind::Text, "\"trader\"", "user name or id"),
-    unset("cgroup", Kind::Glob, "\"*/whale.service\"", "the control group"),
+    unset(
+        "cgroup",
+        Kind::Glob,
+        "\"*/whale.service\"",
+        "the control group",
+    ),
     unset("cwd", Kind::Glob, "\"/srv/bot\"", "the working directory"),
     unset(
         "env",
@@ -653,7 +663,12 @@ static AGENT_RULE: &[Key] = &[
         "\"whale.*--live\"",
         "on the arguments, joined by spaces",
     ),
-    unset("pid_file", Kind::Path, "\"run/whale.pid\"", "a file with its pid"),
+    unset(
+        "pid_file",
+        Kind::Path,
+        "\"run/whale.pid\"",
+        "a file with its pid",
+    ),
     key(
         "include_children",
         Kind::Bool,

@@ -338,7 +338,10 @@ mod tests {
             ("0x10", "'x10' is not a unit of size"),
             ("nan", "'nan' is not a size"),
             ("16EiB", "'16EiB' is too large"),
-            ("18446744073709551616", "'18446744073709551616' is too large"),
+            (
+                "18446744073709551616",
+                "'18446744073709551616' is too large",
+            ),
             ("1\u{1b}[31m", "'\\u{1b}[31m' is not a unit of size"),
         ] {
             let error = size(text).map_err(|error| error.problem);
@@ -374,14 +377,23 @@ mod tests {
         for (text, error) in [
             ("30", "30 has no unit: type 30s, 30min, 30h or 30d"),
             ("1h30", "30 has no unit: type 30s, 30min, 30h or 30d"),
-            ("2 months", "a month has no fixed length: type days, such as 60d"),
+            (
+                "2 months",
+                "a month has no fixed length: type days, such as 60d",
+            ),
             ("1y", "a year has no fixed length: type days, such as 365d"),
             (
                 "3M",
                 "'M' could be minutes or months: type 3min for minutes; type days, such as 90d for months",
             ),
-            ("5ms", "'ms' is finer than sysopt works: type seconds, such as 1s"),
-            ("106752d", "'106752d' is too long: the limit is 106751d, 292 years"),
+            (
+                "5ms",
+                "'ms' is finer than sysopt works: type seconds, such as 1s",
+            ),
+            (
+                "106752d",
+                "'106752d' is too long: the limit is 106751d, 292 years",
+            ),
             (
                 "99999999999999999999999999999999999999999999d",
                 "'9999999999999999999999999999999999999999' is too long: the limit is 106751d, 292 years",
@@ -389,7 +401,17 @@ mod tests {
         ] {
             assert_eq!(duration(text).map_err(|e| e.to_string()), Err(error.into()));
         }
-        for text in ["", "h", "-5min", "5 parsecs", "1h-30m", "1.h", "∞", "1h,", "5 5h"] {
+        for text in [
+            "",
+            "h",
+            "-5min",
+            "5 parsecs",
+            "1h-30m",
+            "1.h",
+            "∞",
+            "1h,",
+            "5 5h",
+        ] {
             assert!(duration(text).is_err(), "{text}");
         }
     }

@@ -87,7 +87,9 @@ fn homes(own: Option<&Path>, passwd: &[u8]) -> Vec<PathBuf> {
     homes.extend(own.and_then(|home| home.canonicalize().ok()));
     for (_, home) in accounts_in(passwd) {
         let resolved = home.parent().zip(home.file_name());
-        homes.extend(resolved.and_then(|(parent, name)| Some(parent.canonicalize().ok()?.join(name))));
+        homes.extend(
+            resolved.and_then(|(parent, name)| Some(parent.canonicalize().ok()?.join(name))),
+        );
         homes.push(clean(&home));
     }
     homes.sort();
@@ -246,6 +248,10 @@ pub fn clean(path: &Path) -> PathBuf {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
 mod tests {
     use super::*;
 
@@ -260,7 +266,10 @@ mod tests {
         ] {
             assert_eq!(clean(Path::new(path)), Path::new(cleaned), "{path}");
         }
-        assert_eq!(absolute(Path::new("/b"), Path::new("./x")), Path::new("/b/x"));
+        assert_eq!(
+            absolute(Path::new("/b"), Path::new("./x")),
+            Path::new("/b/x")
+        );
         assert_eq!(absolute(Path::new("/b"), Path::new("/x")), Path::new("/x"));
     }
 
@@ -270,33 +279,49 @@ mod tests {
             path: "/etc/bot/my.toml".into(),
             origin,
         };
-        let with = |base: Option<&str>, origin: Option<Origin>, root: Option<&str>| {
+        let with = |typed: Option<&str>, origin: Option<Origin>, root: Option<&str>| {
             let request = Request {
-                base: base.map(PathBuf::from),
+                base: typed.map(PathBuf::from),
                 file: None,
             };
             let located = origin.map(located);
-            base_of(&request, located.as_ref(), root)
-        };
-        fn base_of(
-            request: &Request,
-            located: Option<&Located>,
-            root: Option<&str>,
-        ) -> (String, BaseSource) {
-            let (path, source) = base(request, located, root, Path::new("/cwd"));
+            let (path, source) = base(&request, located.as_ref(), root, Path::new("/cwd"));
             (path.display().to_string(), source)
-        }
-        use BaseSource as From;
+        };
         for (given, expected) in [
-            (with(Some("b"), Some(Origin::Option), Some("/r")), ("/cwd/b", From::CommandLine)),
-            (with(None, Some(Origin::User), Some("r")), ("/etc/bot/r", From::Root)),
-            (with(None, Some(Origin::Base), Some("/r")), ("/r", From::Root)),
-            (with(None, Some(Origin::Option), None), ("/etc/bot", From::FileDirectory)),
-            (with(None, Some(Origin::Environment), None), ("/etc/bot", From::FileDirectory)),
-            (with(None, Some(Origin::Base), None), ("/etc/bot", From::FileDirectory)),
-            (with(None, Some(Origin::User), None), ("/cwd", From::Current)),
-            (with(None, Some(Origin::System), None), ("/cwd", From::Current)),
-            (with(None, None, None), ("/cwd", From::Current)),
+            (
+                with(Some("b"), Some(Origin::Option), Some("/r")),
+                ("/cwd/b", BaseSource::CommandLine),
+            ),
+            (
+                with(None, Some(Origin::User), Some("r")),
+                ("/etc/bot/r", BaseSource::Root),
+            ),
+            (
+                with(None, Some(Origin::Base), Some("/r")),
+                ("/r", BaseSource::Root),
+            ),
+            (
+                with(None, Some(Origin::Option), None),
+                ("/etc/bot", BaseSource::FileDirectory),
+            ),
+            (
+                with(None, Some(Origin::Environment), None),
+                ("/etc/bot", BaseSource::FileDirectory),
+            ),
+            (
+                with(None, Some(Origin::Base), None),
+                ("/etc/bot", BaseSource::FileDirectory),
+            ),
+            (
+                with(None, Some(Origin::User), None),
+                ("/cwd", BaseSource::Current),
+            ),
+            (
+                with(None, Some(Origin::System), None),
+                ("/cwd", BaseSource::Current),
+            ),
+            (with(None, None, None), ("/cwd", BaseSource::Current)),
         ] {
             assert_eq!((given.0.as_str(), given.1), expected);
         }
@@ -336,7 +361,10 @@ mod tests {
         let mut surroundings = surroundings;
         surroundings.sysopt_config = Some("e.toml".into());
         let error = found(&request, &surroundings).unwrap_err().to_string();
-        assert!(error.contains("cwd/e.toml: no such file (named by SYSOPT_CONFIG)"), "{error}");
+        assert!(
+            error.contains("cwd/e.toml: no such file (named by SYSOPT_CONFIG)"),
+            "{error}"
+        );
         std::fs::write(at("cwd/e.toml"), "").unwrap();
         let expected = Ok(Some((at("cwd/e.toml"), Origin::Environment)));
         assert_eq!(found(&request, &surroundings), expected);

@@ -36,7 +36,10 @@ pub fn read(path: &Path, uid: u32) -> Result<String, ConfigError> {
     }
     let walked = walk(path, uid).map_err(|problem| problem.describe(path, uid))?;
     if (walked.dev(), walked.ino()) != (opened.dev(), opened.ino()) {
-        return Err(ConfigError::whole(path, "it was replaced while it was read"));
+        return Err(ConfigError::whole(
+            path,
+            "it was replaced while it was read",
+        ));
     }
     let mut bytes = Vec::new();
     file.take(LONGEST + 1)
@@ -70,7 +73,7 @@ fn decode(path: &Path, bytes: Vec<u8>) -> Result<String, ConfigError> {
         let lossy = String::from_utf8_lossy(error.as_bytes());
         let mut wrong = ConfigError::whole(path, "this is not UTF-8");
         // What precedes the place is valid, so offsets there are the same in the lossy text.
-        wrong.place = Some(place(&lossy, &(at..at + 1)));
+        wrong.place = Some(Box::new(place(&lossy, &(at..at + 1))));
         wrong.help("save it as UTF-8")
     })?;
     if text.starts_with('\u{feff}') {
@@ -186,6 +189,10 @@ fn check(path: &Path, found: &Metadata, uid: u32, shared: bool) -> Result<(), Pr
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
 mod tests {
     use super::*;
     use std::fs::{Permissions, create_dir, set_permissions, write};
@@ -261,7 +268,10 @@ mod tests {
         mode("shared", 0o777);
         for name in every {
             let message = message(&at(name), uid());
-            assert!(message.contains("/shared' (mode 0777)\nhelp: chmod go-w '"), "{message}");
+            assert!(
+                message.contains("/shared' (mode 0777)\nhelp: chmod go-w '"),
+                "{message}"
+            );
         }
         mode("shared", 0o1777);
         for name in every {
@@ -285,7 +295,7 @@ mod tests {
             assert!(message.contains("belongs to user"), "{message}");
         }
         let found = look(&path).unwrap();
-        assert_eq!(check(&path, &found, uid(), true).is_ok(), true);
+        assert!(check(&path, &found, uid(), true).is_ok());
         assert!(check(&path, &found, stranger, true).is_err());
         assert_eq!(check(&path, &found, stranger, false).is_ok(), uid() == 0);
     }

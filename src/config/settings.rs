@@ -274,7 +274,7 @@ fn spelling(section: &Section, written: &str) -> Option<(&'static Key, Option<&'
 fn set(table: &mut Settings, member: &Member, errors: &mut Errors<'_>) {
     let path = table.section.path(&member.key);
     let Some((key, unit)) = spelling(table.section, &member.key) else {
-        let help = key_help(table.section, &member.key);
+        let help = Some(key_help(table.section, &member.key));
         errors.add(Some(&member.span), &path, "unknown key".into(), help);
         return;
     };
@@ -314,7 +314,7 @@ fn names(section: &Section) -> impl Iterator<Item = &'static str> {
     section.keys.iter().map(|key| key.name).chain(inner)
 }
 
-fn key_help(section: &Section, written: &str) -> Option<String> {
+fn key_help(section: &Section, written: &str) -> String {
     let elsewhere: Vec<String> = SECTIONS
         .iter()
         .filter(|other| !other.repeated && spelling(other, written).is_some())
@@ -324,20 +324,20 @@ fn key_help(section: &Section, written: &str) -> Option<String> {
         })
         .collect();
     if !elsewhere.is_empty() {
-        return Some(format!("'{written}' belongs to {}", elsewhere.join(" or ")));
+        return format!("'{written}' belongs to {}", elsewhere.join(" or "));
     }
-    // Compare without the unit in the name, and give it back with the hint.
+    // A unit in the name hides what the rest is like.
     let units = UNITS.iter().map(|unit| unit.suffix);
     let suffix = units.into_iter().find(|unit| written.ends_with(unit));
     let stem = suffix.map_or(written, |suffix| &written[..written.len() - suffix.len()]);
     if let Some(near) = nearest(written, names(section)) {
-        return Some(format!("did you mean '{near}'?"));
+        return format!("did you mean '{near}'?");
     }
     if let Some(near) = nearest(stem, names(section)) {
-        return Some(format!("did you mean '{near}'?"));
+        return format!("did you mean '{near}'?");
     }
     let all: Vec<&str> = names(section).collect();
-    Some(format!("[{}] has: {}", section.name, all.join(", ")))
+    format!("[{}] has: {}", section.name, all.join(", "))
 }
 
 fn top_help(written: &str) -> String {
@@ -413,20 +413,80 @@ mod tests {
     #[test]
     fn the_old_spelling_means_the_same() {
         for (text, section, key, expected) in [
-            ("[intervals]\noptimization_minutes = 45", "intervals", "optimization", "\"45min\""),
-            ("[intervals]\ncache_cleanup_hours = 0.5", "intervals", "cache_cleanup", "\"30min\""),
-            ("[intervals]\nmodel_archive_days = 2", "intervals", "model_archive", "\"2d\""),
+            (
+                "[intervals]\noptimization_minutes = 45",
+                "intervals",
+                "optimization",
+                "\"45min\"",
+            ),
+            (
+                "[intervals]\ncache_cleanup_hours = 0.5",
+                "intervals",
+                "cache_cleanup",
+                "\"30min\"",
+            ),
+            (
+                "[intervals]\nmodel_archive_days = 2",
+                "intervals",
+                "model_archive",
+                "\"2d\"",
+            ),
             ("[logs]\nsettle_seconds = 0", "logs", "settle", "\"0s\""),
-            ("[cache]\nmax_size_mb = 1.5", "cache", "max_size", "\"1536KiB\""),
-            ("[cache]\nmin_free_mb = 512", "cache", "min_free", "\"512MiB\""),
-            ("[logs]\nmax_file_size_mb = 200", "logs", "max_file_size", "\"200MiB\""),
-            ("[error_handling]\nmax_interval_hours = 8", "error_handling", "max_interval", "\"8h\""),
-            ("[cache]\ncache_directories = [\"a\"]", "cache", "directories", "[\"a\"]"),
-            ("cache_directories = [\"a\"]", "cache", "directories", "[\"a\"]"),
+            (
+                "[cache]\nmax_size_mb = 1.5",
+                "cache",
+                "max_size",
+                "\"1536KiB\"",
+            ),
+            (
+                "[cache]\nmin_free_mb = 512",
+                "cache",
+                "min_free",
+                "\"512MiB\"",
+            ),
+            (
+                "[logs]\nmax_file_size_mb = 200",
+                "logs",
+                "max_file_size",
+                "\"200MiB\"",
+            ),
+            (
+                "[error_handling]\nmax_interval_hours = 8",
+                "error_handling",
+                "max_interval",
+                "\"8h\"",
+            ),
+            (
+                "[cache]\ncache_directories = [\"a\"]",
+                "cache",
+                "directories",
+                "[\"a\"]",
+            ),
+            (
+                "cache_directories = [\"a\"]",
+                "cache",
+                "directories",
+                "[\"a\"]",
+            ),
             ("log_directories = []", "logs", "directories", "[]"),
-            ("[models]\nmodel_directories = [\"m\"]", "models", "directories", "[\"m\"]"),
-            ("[logs]\ncompress_old_logs = true", "logs", "compress_old_logs", "\"gzip\""),
-            ("[logs]\ncompress_old_logs = false", "logs", "compress_old_logs", "\"none\""),
+            (
+                "[models]\nmodel_directories = [\"m\"]",
+                "models",
+                "directories",
+                "[\"m\"]",
+            ),
+            (
+                "[logs]\ncompress_old_logs = true",
+                "logs",
+                "compress_old_logs",
+                "\"gzip\"",
+            ),
+            (
+                "[logs]\ncompress_old_logs = false",
+                "logs",
+                "compress_old_logs",
+                "\"none\"",
+            ),
         ] {
             let (tree, errors) = merged(text, Language::Toml);
             assert_eq!(errors, Vec::<String>::new(), "{text}");
@@ -498,7 +558,11 @@ age_by = \"use\"
             errors[0],
             "f:2:1: key 'cache.max_sze': unknown key\n    max_sze = \"1GiB\"\n    ^^^^^^^\nhelp: did you mean 'max_size'?"
         );
-        assert!(errors[6].ends_with("help: did you mean 'logs'?"), "{}", errors[6]);
+        assert!(
+            errors[6].ends_with("help: did you mean 'logs'?"),
+            "{}",
+            errors[6]
+        );
         assert!(errors[7].ends_with("help: 'max_file_size' belongs to [logs]"));
         assert!(errors[9].ends_with("help: did you mean 'used'?"));
     }
@@ -580,11 +644,17 @@ age_by = \"use\"
             ("logs.rules = []", "did you mean 'rule'?"),
             ("log.settle = 1", "did you mean 'logs'?"),
             ("max_size = 1", "'max_size' belongs to [cache]"),
-            ("intervals.root = \"x\"", "'root' belongs to the top of the file, before the first [table]"),
+            (
+                "intervals.root = \"x\"",
+                "'root' belongs to the top of the file, before the first [table]",
+            ),
             ("history.zzz = 1", "[history] has: keep"),
         ] {
             let (_, errors) = merged(text, Language::Toml);
-            assert!(errors[0].ends_with(&format!("help: {help}")), "{text}: {errors:?}");
+            assert!(
+                errors[0].ends_with(&format!("help: {help}")),
+                "{text}: {errors:?}"
+            );
         }
     }
 }

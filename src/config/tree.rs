@@ -314,7 +314,10 @@ mod tests {
             let Err(error) = parse(text, Language::Json) else {
                 panic!("accepted {text}");
             };
-            assert!(text[error.span.start..].starts_with(at), "{text}: {error:?}");
+            assert!(
+                text[error.span.start..].starts_with(at),
+                "{text}: {error:?}"
+            );
             assert!(!error.message.contains("line"), "{error:?}");
         }
         assert_eq!(outlined("{\"a\": 1, \"a\": 2}", Language::Json).len(), 4);

@@ -230,7 +230,7 @@ fn count(kind: Kind, node: &Node, least: u32, most: u32) -> Checked<Value> {
     }
 }
 
-fn text<'a>(kind: Kind, node: &'a Node) -> Checked<&'a str> {
+fn text(kind: Kind, node: &Node) -> Checked<&str> {
     match &node.data {
         Data::Text(text) if text.is_empty() => problem(node, "this is empty", None),
         Data::Text(text) if text.contains('\0') => {
@@ -251,14 +251,16 @@ fn word(kind: Kind, node: &Node) -> Checked<Value> {
         Kind::Glob => glob(node, text)?,
         Kind::Regex => {
             if let Err(error) = command_regex(text) {
-                return problem(node, format!("this is not a regular expression: {error}"), None);
+                return problem(
+                    node,
+                    format!("this is not a regular expression: {error}"),
+                    None,
+                );
             }
         }
         Kind::SignalName => return signal_name(node, text).map(Value::Text),
-        Kind::Assignment => {
-            if text.find('=').is_none_or(|at| at == 0) {
-                return problem(node, "this is not NAME=VALUE", None);
-            }
+        Kind::Assignment if text.find('=').is_none_or(|at| at == 0) => {
+            return problem(node, "this is not NAME=VALUE", None);
         }
         _ => {}
     }
@@ -298,7 +300,11 @@ fn choice(words: &[&str], kind: Kind, node: &Node, text: &str) -> Checked<()> {
         return Ok(());
     }
     let near = nearest(text, words.iter().copied()).map(|word| format!("did you mean '{word}'?"));
-    problem(node, format!("this must be {}", kind.noun()), near.as_deref())
+    problem(
+        node,
+        format!("this must be {}", kind.noun()),
+        near.as_deref(),
+    )
 }
 
 fn path(node: &Node, text: &str) -> Checked<()> {
@@ -322,13 +328,21 @@ fn archive_path(node: &Node, text: &str) -> Checked<()> {
         return Ok(());
     }
     let message = "this is not inside the model directory";
-    problem(node, message, Some("name a directory below it, or an absolute path"))
+    problem(
+        node,
+        message,
+        Some("name a directory below it, or an absolute path"),
+    )
 }
 
 fn glob(node: &Node, text: &str) -> Checked<()> {
     match Globs::new(&[text]) {
         Ok(_) => Ok(()),
-        Err(error) => problem(node, format!("this is not a pattern: {}", error.kind()), None),
+        Err(error) => problem(
+            node,
+            format!("this is not a pattern: {}", error.kind()),
+            None,
+        ),
     }
 }
 
@@ -371,15 +385,21 @@ fn signal(node: &Node) -> Checked<Value> {
             }
         };
         if slot.replace(value).is_some() {
-            return problem(&member.node, format!("'{}' is given twice", member.key), None);
+            return problem(
+                &member.node,
+                format!("'{}' is given twice", member.key),
+                None,
+            );
         }
     }
     match (name, pid_file) {
-        (Some(name), Some(file)) => {
-            Ok(Value::Signal(signal_name(node, name)?, file.to_owned()))
-        }
+        (Some(name), Some(file)) => Ok(Value::Signal(signal_name(node, name)?, file.to_owned())),
         (None, _) => problem(node, "the signal has no name", Some("add name = \"HUP\"")),
-        (_, None) => problem(node, "the signal has no pid_file", Some("add pid_file = \"...\"")),
+        (_, None) => problem(
+            node,
+            "the signal has no pid_file",
+            Some("add pid_file = \"...\""),
+        ),
     }
 }
 
