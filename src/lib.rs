@@ -1,6 +1,7 @@
 //! Housekeeping for machines that run ML and trading agents.
 
 pub mod cli;
+pub mod config;
 pub mod exit;
 pub mod fs;
 pub mod plan;

@@ -5,8 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::forbidden::{self, Facts};
-use crate::config::policy::{Config, Configured, Origin};
+use crate::config::Config;
+use crate::config::forbidden;
+use crate::config::locate::{Surroundings, clean};
+use crate::config::policy::{Configured, DirectoryOrigin};
 use crate::fs::manifest::Serves;
 use crate::fs::roots::{self, RootSpec, Roots};
 use crate::plan::entry::{Role, RootId};
@@ -52,10 +54,10 @@ struct Candidate {
 pub fn open(
     config: &Config,
     wanted: &Wanted<'_>,
-    facts: &Facts,
+    surroundings: &Surroundings,
 ) -> Result<Directories, Refusals> {
     let candidates = candidates(config, wanted);
-    let (kept, notes) = permitted(candidates, facts)?;
+    let (kept, notes) = permitted(candidates, config, surroundings)?;
     let named: Vec<bool> = kept.iter().map(|candidate| candidate.named).collect();
     let specs: Vec<RootSpec> = kept.into_iter().map(|candidate| candidate.spec).collect();
     let typed: Vec<PathBuf> = specs
@@ -113,7 +115,7 @@ fn candidates(config: &Config, wanted: &Wanted<'_>) -> Vec<Candidate> {
     } in &config.directories
     {
         if !wanted.is_typed(*role) {
-            let named = *origin != Origin::Default;
+            let named = *origin != DirectoryOrigin::Default;
             list.push(candidate(config, wanted, *role, path.clone(), named));
         }
     }
@@ -170,7 +172,8 @@ fn add_archives(
 /// Leaves out what must not be worked in; an error where the user named it.
 fn permitted(
     candidates: Vec<Candidate>,
-    facts: &Facts,
+    config: &Config,
+    surroundings: &Surroundings,
 ) -> Result<(Vec<Candidate>, Vec<String>), Refusals> {
     let (mut kept, mut notes, mut refusals) = (Vec::new(), Vec::new(), Refusals::new());
     // An archive refers to its model directory by its place in this list.
@@ -185,7 +188,7 @@ fn permitted(
                 }
             }
         }
-        match refusal(&candidate, facts) {
+        match refusal(&candidate, config, surroundings) {
             None => {
                 place.push(Some(kept.len()));
                 kept.push(candidate);
@@ -208,12 +211,19 @@ fn permitted(
     }
 }
 
-fn refusal(candidate: &Candidate, facts: &Facts) -> Option<String> {
+fn refusal(
+    candidate: &Candidate,
+    config: &Config,
+    surroundings: &Surroundings,
+) -> Option<String> {
     if !candidate.spec.active || matches!(candidate.spec.role, Role::Archive | Role::Target) {
         return None;
     }
     let resolved = roots::resolve(&candidate.spec.path);
-    if let Some(why) = forbidden::forbidden(&resolved, facts) {
+    let file = config.file.as_deref().map(roots::resolve);
+    let state = roots::resolve(&config.state_directory);
+    let why = forbidden::forbidden(&resolved, surroundings, file.as_deref(), &state);
+    if let Some(why) = why {
         return Some(why.to_string());
     }
     let archive = roots::enclosing_archive(&resolved)?;
@@ -276,10 +286,4 @@ pub fn shown(base: &Path, path: &Path) -> PathBuf {
         Ok(below) => below.to_path_buf(),
         Err(_) => path.to_path_buf(),
     }
-}
-
-/// Without `.` components; `..` stays, because what it means depends on symbolic links.
-#[must_use]
-pub fn clean(path: &Path) -> PathBuf {
-    path.components().collect()
 }

@@ -15,13 +15,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::{self, Cli, Command, GlobalArgs};
-use crate::config::literal;
 use crate::config::locate::{Request, Surroundings};
-use crate::config::policy::{self, Config};
+use crate::config::{self, Config, literal};
 use crate::exit::Exit;
 use crate::plan::action::Operation;
 use crate::plan::entry::Role;
-use crate::report::model::{Failure, Run};
+use crate::report::model::Run;
 use crate::report::out::Out;
 use directories::Wanted;
 use operate::Job;
@@ -55,17 +54,25 @@ pub fn run(cli: Cli) -> End {
 fn start(cli: Cli, out: Out) -> Result<End, (GlobalArgs, Early)> {
     let Cli { global, command } = cli;
     let keep = global.clone();
-    let begin = move || -> Result<(Session, Command), Early> {
+    let begin = move || -> Result<Result<(Session, Command), Exit>, Early> {
         let surroundings = Surroundings::read().map_err(|error| {
             Early::line(
                 Exit::Failure,
                 &format!("cannot find the current directory: {error}"),
             )
         })?;
+        if let Command::Config(args) = &command
+            && let Some(exit) = configure::without_configuration(args, &global, &surroundings, out)?
+        {
+            return Ok(Err(exit));
+        }
         let config = load(&global, &command, &surroundings)?;
-        Ok((Session::begin(global, surroundings, config, out)?, command))
+        Ok(Ok((Session::begin(global, surroundings, config, out)?, command)))
     };
-    let (session, command) = begin().map_err(|early| (keep, early))?;
+    let (session, command) = match begin().map_err(|early| (keep, early))? {
+        Ok(ready) => ready,
+        Err(exit) => return Ok(End::Code(exit)),
+    };
     let exit = dispatch(&session, &command);
     Ok(match session.signals.received() {
         Some(signal) => End::Signal(signal),
@@ -73,28 +80,19 @@ fn start(cli: Cli, out: Out) -> Result<End, (GlobalArgs, Early)> {
     })
 }
 
-/// The effective configuration; for `config --check FILE`, that of the file.
+/// The effective configuration. `config --init` and `--check` do not need one that is right.
 fn load(
     global: &GlobalArgs,
     command: &Command,
     surroundings: &Surroundings,
 ) -> Result<Config, Early> {
     let overrides = overrides::of(command)?;
-    let check = match command {
-        Command::Config(config) => config.check.clone(),
-        _ => None,
-    };
     let request = Request {
         base: global.base.clone(),
-        file: check.or_else(|| global.config.clone()),
+        file: global.config.clone(),
     };
-    policy::load(&request, surroundings, &overrides).map_err(|errors| {
-        let lines = errors.iter().map(|error| Failure {
-            error: error.to_string(),
-            ..Failure::default()
-        });
-        Early::new(Exit::Usage, lines.collect())
-    })
+    config::load(&request, surroundings, &overrides)
+        .map_err(|errors| Early::new(Exit::Usage, errors.iter().map(session::misconfigured).collect()))
 }
 
 fn report_unstarted(global: &GlobalArgs, out: Out, name: &str, early: Early) -> Exit {
@@ -153,7 +151,7 @@ fn dispatch(session: &Session, command: &Command) -> Exit {
         ),
         Command::RestoreModels(args) => restore::restore(session, args),
         Command::Status(args) => status::status(session, args),
-        Command::Config(args) => configure::configure(session, args),
+        Command::Config(_) => configure::configure(session),
     }
 }
 

@@ -103,7 +103,7 @@ fn perform(session: &Session, job: &Job<'_>) -> Result<Exit, Early> {
 
 /// Opens the directories of a job.
 pub fn open(session: &Session, job: &Job<'_>) -> Result<Directories, Early> {
-    directories::open(&session.config, &job.wanted, &session.facts).map_err(|refusals| {
+    directories::open(&session.config, &job.wanted, &session.surroundings).map_err(|refusals| {
         let errors = refusals
             .into_iter()
             .map(|(path, why)| Failure {

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::cli::{ColorWhen, Format, GlobalArgs};
-use crate::config::forbidden::Facts;
+use crate::config::Config;
+use crate::config::error::ConfigError;
 use crate::config::literal;
 use crate::config::locate::Surroundings;
-use crate::config::policy::Config;
 use crate::exit::Exit;
 use crate::fs::lease;
 use crate::plan::host::Ticks;
@@ -29,8 +29,6 @@ pub struct Session {
     pub surroundings: Surroundings,
     /// The effective configuration.
     pub config: Config,
-    /// What must not be worked in.
-    pub facts: Facts,
     /// How long to wait for other runs.
     pub lock_wait: Duration,
     /// Signals that came.
@@ -68,6 +66,18 @@ impl Early {
             ..Failure::default()
         };
         Self::new(exit, vec![failure])
+    }
+}
+
+/// The first line says what is wrong; the place in the file and the advice stand below it.
+#[must_use]
+pub fn misconfigured(error: &ConfigError) -> Failure {
+    let text = error.to_string();
+    let mut lines = text.lines().map(str::to_owned);
+    Failure {
+        error: lines.next().unwrap_or_default(),
+        below: lines.collect(),
+        ..Failure::default()
     }
 }
 
@@ -127,10 +137,8 @@ impl Session {
         let failed = |error: std::io::Error| Early::line(Exit::Failure, &error);
         let signals = Signals::listen().map_err(failed)?;
         lease::ignore_break_signal().map_err(failed)?;
-        let facts = Facts::new(&surroundings, config.file.as_deref(), &config.state_directory);
         Ok(Self {
             cli,
-            facts,
             surroundings,
             config,
             lock_wait,

@@ -103,7 +103,14 @@ fn each_command_changes_nothing_in_a_dry_run() {
     let tree = busy();
     let before = tree.snapshot();
     for command in [
-        &["-n", "clean-cache", "--max-size", "0", "--preserve-recent", "0s"][..],
+        &[
+            "-n",
+            "clean-cache",
+            "--max-size",
+            "0",
+            "--preserve-recent",
+            "0s",
+        ][..],
         &["-n", "rotate-logs", "--force"],
         &["archive-models", "--older-than", "0s", "-n"],
         &["cycle", "--force", "-n", "-v"],
@@ -141,10 +148,33 @@ fn a_dry_run_makes_no_call_that_changes_anything() {
 /// Whether a line of strace is a call that could change a file, a directory or a lock.
 fn changes(line: &str) -> bool {
     const CALLS: [&str; 27] = [
-        "unlink", "rename", "link", "symlink", "mkdir", "rmdir", "truncate", "ftruncate",
-        "fallocate", "chmod", "fchmod", "chown", "fchown", "lchown", "utime", "setxattr",
-        "fsetxattr", "lsetxattr", "removexattr", "mknod", "creat", "flock", "fsync", "fdatasync",
-        "sync_file_range", "copy_file_range", "sendfile",
+        "unlink",
+        "rename",
+        "link",
+        "symlink",
+        "mkdir",
+        "rmdir",
+        "truncate",
+        "ftruncate",
+        "fallocate",
+        "chmod",
+        "fchmod",
+        "chown",
+        "fchown",
+        "lchown",
+        "utime",
+        "setxattr",
+        "fsetxattr",
+        "lsetxattr",
+        "removexattr",
+        "mknod",
+        "creat",
+        "flock",
+        "fsync",
+        "fdatasync",
+        "sync_file_range",
+        "copy_file_range",
+        "sendfile",
     ];
     let call = line.split_whitespace().nth(1).unwrap_or_default();
     let name = call.split('(').next().unwrap_or_default();
@@ -157,9 +187,8 @@ fn changes(line: &str) -> bool {
             .iter()
             .any(|flag| line.contains(flag))
         && !line.contains("\"/dev/");
-    let writes = name.starts_with("write")
-        && !line.contains("write(1<")
-        && !line.contains("write(2<");
+    let writes =
+        name.starts_with("write") && !line.contains("write(1<") && !line.contains("write(2<");
     CALLS.contains(&name) || CALLS.contains(&plain) || opens_to_write || writes
 }
 

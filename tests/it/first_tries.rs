@@ -40,7 +40,10 @@ fn one_cycle_puts_a_neglected_directory_in_order() {
         .filter(|path| path.starts_with("logs/app.log-") && path.ends_with(".gz"))
         .collect();
     assert_eq!(rotated.len(), 1, "{rotated:?}");
-    assert!(!tree.path("cache/block-0.bin").exists(), "the oldest goes first");
+    assert!(
+        !tree.path("cache/block-0.bin").exists(),
+        "the oldest goes first"
+    );
     assert!(tree.path("cache/block-2.bin").exists(), "the budget is met");
     assert_eq!(
         operation(&report, "cache_cleanup")["bytes_freed"],
@@ -61,7 +64,10 @@ fn archive_models_dry_run_needs_no_configuration() {
     let ran = tree.run(&["archive-models", "--dry-run"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.stdout.contains("models/old.pkl"), "{ran:?}");
-    assert_eq!(ran.stdout.lines().last(), Some("nothing was changed (--dry-run)"));
+    assert_eq!(
+        ran.stdout.lines().last(),
+        Some("nothing was changed (--dry-run)")
+    );
     assert_eq!(tree.snapshot(), before);
 }
 
@@ -87,8 +93,14 @@ fn clean_cache_takes_a_directory_relative_to_where_one_stands() {
     let output = command.current_dir(tree.path("bot")).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(!tree.path("bot/cache/a.bin").exists());
-    assert!(tree.path("cache/b.bin").exists(), "only the typed directory");
-    assert!(!tree.path("bot/.sysopt").exists(), "such a run leaves no state");
+    assert!(
+        tree.path("cache/b.bin").exists(),
+        "only the typed directory"
+    );
+    assert!(
+        !tree.path("bot/.sysopt").exists(),
+        "such a run leaves no state"
+    );
 }
 
 #[test]

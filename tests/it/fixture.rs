@@ -176,7 +176,11 @@ fn restore_times(path: &Path, seen: &fs::Metadata) {
     if let (Ok(file), Ok(accessed), Ok(modified)) =
         (File::open(path), seen.accessed(), seen.modified())
     {
-        let _ = file.set_times(FileTimes::new().set_accessed(accessed).set_modified(modified));
+        let _ = file.set_times(
+            FileTimes::new()
+                .set_accessed(accessed)
+                .set_modified(modified),
+        );
     }
 }
 
