@@ -9,7 +9,7 @@ mod linked;
 mod retain;
 mod survey;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::HashMap;
 use std::ffi::OsStr;

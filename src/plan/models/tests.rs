@@ -1,3 +1,3 @@
 mod laws;
 mod rules;
-mod world;
+pub(in crate::plan) mod world;
