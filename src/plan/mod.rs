@@ -6,12 +6,14 @@
 
 pub mod action;
 pub mod archive;
+pub mod cache;
 pub mod claims;
 pub mod clock;
 pub mod entry;
 pub mod family;
 pub mod host;
 pub mod models;
+pub mod names;
 pub mod order;
 pub mod outcome;
 pub mod policy;
@@ -19,6 +21,7 @@ pub mod reason;
 pub mod restore;
 pub mod retention;
 pub mod rotated;
+pub mod scope;
 pub mod time;
 pub mod versions;
 

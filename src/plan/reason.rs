@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use humansize::{FormatSizeOptions, format_size};
 
-use super::entry::Kind;
+use super::entry::{Kind, Walk};
 use super::time::Time;
 
 /// Why an action is planned.
@@ -326,6 +326,30 @@ impl fmt::Display for Reason {
 }
 
 impl Keep {
+    /// Why a directory that was not read stays; `None` for one that was.
+    #[must_use]
+    pub const fn unwalked(walk: Walk) -> Option<Self> {
+        match walk {
+            Walk::Walked => None,
+            Walk::Mount => Some(Self::OtherFilesystem),
+            Walk::Root(_) => Some(Self::OtherOwner),
+            Walk::Archive => Some(Self::InArchive),
+            Walk::State => Some(Self::State),
+            Walk::Marked(mark) => Some(Self::Marked(mark)),
+            Walk::Unreadable => Some(Self::Unreadable),
+        }
+    }
+
+    /// Why something that is not a regular file stays; `None` for one that is.
+    #[must_use]
+    pub const fn irregular(kind: Kind) -> Option<Self> {
+        match kind {
+            Kind::File => None,
+            Kind::Mount => Some(Self::OtherFilesystem),
+            kind => Some(Self::NotRegular(kind)),
+        }
+    }
+
     /// The key under which `metadata.kept` counts it.
     #[must_use]
     pub const fn code(&self) -> &'static str {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::action::{OperationPlan, Subject, Task};
@@ -68,6 +69,18 @@ pub(crate) struct Tree {
     pub(crate) inventory: Inventory,
     rows: HashMap<(RootId, PathBuf), DirId>,
     inode: u64,
+}
+
+impl fmt::Debug for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inventory = &self.inventory;
+        let rows = inventory.entries.iter().map(|entry| {
+            let hours = (NOW.0 - entry.mtime.0) / 1_000_000_000 / HOUR;
+            let path = inventory.shown_path(entry);
+            (path, entry.kind, entry.size, hours, entry.links)
+        });
+        f.debug_list().entries(rows).finish()
+    }
 }
 
 impl Tree {
