@@ -1,3 +1,5 @@
+//! Names as people type them, and where the files go.
+
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
