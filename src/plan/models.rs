@@ -9,7 +9,7 @@ mod linked;
 mod retain;
 mod survey;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -246,16 +246,12 @@ fn keep_directories(inventory: &Inventory, plan: &mut OperationPlan) {
             continue;
         }
         let keep = match directory.walk {
-            Walk::Walked => continue,
-            Walk::Mount => Keep::OtherFilesystem,
-            Walk::Root(root) if inventory.root(root).role == Role::Archive => Keep::InArchive,
-            Walk::Root(_) => Keep::OtherOwner,
-            Walk::Archive => Keep::InArchive,
-            Walk::State => Keep::State,
-            Walk::Marked(mark) => Keep::Marked(mark),
-            Walk::Unreadable => Keep::Unreadable,
+            Walk::Root(root) if inventory.root(root).role == Role::Archive => Some(Keep::InArchive),
+            walk => Keep::unwalked(walk),
         };
-        plan.keep(Subject::Directory(id), keep);
+        if let Some(keep) = keep {
+            plan.keep(Subject::Directory(id), keep);
+        }
     }
 }
 

@@ -1,3 +1,5 @@
+//! Names from the field, and laws for any name.
+
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;

@@ -7,8 +7,9 @@ use serde_json::json;
 
 use super::super::action::{ExpireModel, OperationPlan, Subject, Task, Verb};
 use super::super::archive::{Archive, DIGESTS, MANIFEST};
-use super::super::entry::{EntryId, Inventory, Kind, Role};
+use super::super::entry::{EntryId, Inventory, Role};
 use super::super::family::{Family, Version};
+use super::super::names::is_own_temporary;
 use super::super::reason::{Keep, Reason, size};
 use super::super::retention::{Cause, Group, Item, Retention, Stay, Verdict};
 use super::super::time::Time;
@@ -80,6 +81,8 @@ fn keep_others(survey: &Survey, listed: &HashSet<EntryId>, plan: &mut OperationP
         let top = root.top == Some(entry.directory);
         let keep = if survey.claims.contains(id) {
             Keep::Garbage
+        } else if is_own_temporary(name) {
+            Keep::SysoptTemporary
         } else if top && (name == MANIFEST || name == DIGESTS) {
             Keep::Books
         } else {
@@ -187,14 +190,16 @@ impl<'a> Holding<'a> {
             free: Vec::new(),
         };
         let mut items: Vec<Item> = Vec::with_capacity(self.copies.len());
-        for (at, copy) in self.copies.iter().enumerate() {
+        for copy in &self.copies {
             // Retention orders by time; a newer version is not older than the one before it,
             // whatever the times of their files say.
             let before = items.last().filter(|item| item.group == copy.group);
+            let time = before.map_or(copy.mtime, |item| item.time.max(copy.mtime));
+            let same = before.filter(|item| item.time == time);
             items.push(Item {
                 group: copy.group,
-                time: before.map_or(copy.mtime, |item| item.time.max(copy.mtime)),
-                serial: u32::try_from(at).unwrap_or(u32::MAX),
+                time,
+                serial: same.map_or(0, |item| item.serial.saturating_add(1)),
                 name: copy.name,
                 bytes: copy.bytes,
                 frees: copy.bytes,
@@ -299,11 +304,9 @@ fn protection(survey: &Survey, id: EntryId, again: bool) -> Option<Keep> {
     let entry = survey.inventory.entry(id);
     if survey.claims.contains(id) {
         Some(Keep::Garbage)
-    } else if entry.kind != Kind::File {
-        Some(Keep::NotRegular(entry.kind))
     } else if again {
         Some(Keep::MadeNow)
     } else {
-        survey.held(entry)
+        Keep::irregular(entry.kind).or_else(|| survey.held(entry))
     }
 }

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use super::super::action::{OperationPlan, Subject};
 use super::super::claims::Claims;
-use super::super::entry::{AtimeMode, DirId, Entry, EntryId, Inventory, Kind, Role, RootId, Walk};
+use super::super::entry::{AtimeMode, DirId, Entry, EntryId, Inventory, Role, RootId, Walk};
 use super::super::family::{Family, Version};
+use super::super::names::is_own_temporary;
 use super::super::order;
 use super::super::policy::{AgeBy, Globs, ModelsPolicy};
 use super::super::reason::{HeldBy, Keep, ModelUse, Older, Reason};
+use super::super::scope::Excluded;
 use super::super::time::{Clock, Time};
 use super::linked::Linked;
 
@@ -21,6 +23,8 @@ pub(super) struct Survey<'a> {
     pub inventory: &'a Inventory,
     pub claims: &'a Claims,
     pub clock: Clock,
+    excluded: Excluded<'a>,
+    pinned: Excluded<'a>,
     linked: Linked,
     /// Index of the archive that serves a model directory.
     serving: HashMap<RootId, usize>,
@@ -76,6 +80,8 @@ impl<'a> Survey<'a> {
             inventory,
             claims,
             clock,
+            excluded: Excluded::new(inventory, &policy.exclude),
+            pinned: Excluded::new(inventory, &policy.pin),
             linked: Linked::of(inventory),
             serving,
         }
@@ -160,16 +166,14 @@ impl<'a> Survey<'a> {
     fn no_model(&self, id: EntryId, entry: &Entry) -> Option<Keep> {
         if self.claims.contains(id) {
             Some(Keep::Garbage)
+        } else if is_own_temporary(self.inventory.name(entry)) {
+            Some(Keep::SysoptTemporary)
         } else if !self.matches(&self.policy.patterns, entry) {
             Some(Keep::NoMatch)
-        } else if self.matches(&self.policy.exclude, entry) {
+        } else if self.excluded.contains(id) {
             Some(Keep::Excluded)
-        } else if entry.kind == Kind::Mount {
-            Some(Keep::OtherFilesystem)
-        } else if entry.kind != Kind::File {
-            Some(Keep::NotRegular(entry.kind))
         } else {
-            None
+            Keep::irregular(entry.kind)
         }
     }
 
@@ -182,7 +186,7 @@ impl<'a> Survey<'a> {
     }
 
     fn judge(&self, id: EntryId, entry: &Entry) -> Result<Reason, Keep> {
-        if self.matches(&self.policy.pin, entry) {
+        if self.pinned.contains(id) {
             return Err(Keep::Pinned);
         }
         if entry.links > 1 {

@@ -1,3 +1,7 @@
+//! The rules of models as tables, and as laws.
+
+mod keeping;
 mod laws;
-mod rules;
-mod world;
+mod moving;
+mod retaining;
+pub(in crate::plan) mod world;

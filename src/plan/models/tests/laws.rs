@@ -1,3 +1,5 @@
+//! What holds for any tree and any policy.
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;

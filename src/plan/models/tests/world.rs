@@ -16,7 +16,7 @@ use crate::plan::time::{Clock, Time};
 
 /// A file: content decides its digest.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct File {
+pub(in crate::plan) struct File {
     pub days: i64,
     pub size: u64,
     pub content: u8,
@@ -25,7 +25,7 @@ pub(super) struct File {
 }
 
 impl File {
-    pub(super) const fn of(days: i64) -> Self {
+    pub(in crate::plan) const fn of(days: i64) -> Self {
         Self {
             days,
             size: 4096,
@@ -45,14 +45,14 @@ impl File {
 
 /// An archived version.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Archived {
+pub(in crate::plan) struct Archived {
     pub original: PathBuf,
     pub file: File,
     pub missing: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct World {
+pub(in crate::plan) struct World {
     /// By path below the model directory.
     pub models: BTreeMap<PathBuf, File>,
     /// By path below the archive.
@@ -62,12 +62,12 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn model(mut self, path: &str, file: File) -> Self {
+    pub(in crate::plan) fn model(mut self, path: &str, file: File) -> Self {
         self.models.insert(path.into(), file);
         self
     }
 
-    pub(super) fn archived(mut self, path: &str, original: &str, file: File) -> Self {
+    pub(in crate::plan) fn archived(mut self, path: &str, original: &str, file: File) -> Self {
         let archived = Archived {
             original: original.into(),
             file,
@@ -77,12 +77,12 @@ impl World {
         self
     }
 
-    pub(super) fn inventory(&self, policy: &ModelsPolicy) -> Inventory {
+    pub(in crate::plan) fn inventory(&self, policy: &ModelsPolicy) -> Inventory {
         self.shuffled(policy, 0)
     }
 
     /// The inventory with its entries in an order that the seed decides.
-    pub(super) fn shuffled(&self, policy: &ModelsPolicy, seed: u64) -> Inventory {
+    pub(in crate::plan) fn shuffled(&self, policy: &ModelsPolicy, seed: u64) -> Inventory {
         let mut tree = Tree::new();
         let models = tree.root(Role::Models, "models");
         let archive = tree.root(Role::Archive, "models/archived");
@@ -144,12 +144,12 @@ impl World {
         inventory
     }
 
-    pub(super) fn plan(&self, policy: &ModelsPolicy) -> Plan {
+    pub(in crate::plan) fn plan(&self, policy: &ModelsPolicy) -> Plan {
         planned(policy, self.inventory(policy), CLOCK)
     }
 
     /// What is left when every action succeeds.
-    pub(super) fn applied(&self, plan: &Plan) -> Self {
+    pub(in crate::plan) fn applied(&self, plan: &Plan) -> Self {
         let mut world = self.clone();
         for action in &plan.operations[0].actions {
             let from = shown_subject(&plan.inventory, action.subject);
@@ -182,9 +182,9 @@ impl World {
     }
 }
 
-pub(super) const CLOCK: Clock = Clock::at(NOW);
+pub(in crate::plan) const CLOCK: Clock = Clock::at(NOW);
 
-pub(super) fn line(path: &Path, archived: &Archived) -> ManifestLine {
+pub(in crate::plan) fn line(path: &Path, archived: &Archived) -> ManifestLine {
     let digest = [archived.file.content; 32]
         .map(|byte| format!("{byte:02x}"))
         .concat();
@@ -206,12 +206,12 @@ pub(super) fn line(path: &Path, archived: &Archived) -> ManifestLine {
     }
 }
 
-pub(super) fn globs(patterns: &[&str]) -> Globs {
+pub(in crate::plan) fn globs(patterns: &[&str]) -> Globs {
     Globs::new(patterns).unwrap_or_default()
 }
 
 /// The defaults, with a few patterns.
-pub(super) fn policy() -> ModelsPolicy {
+pub(in crate::plan) fn policy() -> ModelsPolicy {
     ModelsPolicy {
         patterns: globs(&["*.pkl", "*.pt", "*.ckpt"]),
         exclude: Globs::default(),
@@ -227,7 +227,7 @@ pub(super) fn policy() -> ModelsPolicy {
     }
 }
 
-pub(super) fn planned(policy: &ModelsPolicy, inventory: Inventory, clock: Clock) -> Plan {
+pub(in crate::plan) fn planned(policy: &ModelsPolicy, inventory: Inventory, clock: Clock) -> Plan {
     let operations = vec![plan(policy, &inventory, &Claims::none(&inventory), clock)];
     Plan {
         inventory,
@@ -235,12 +235,12 @@ pub(super) fn planned(policy: &ModelsPolicy, inventory: Inventory, clock: Clock)
     }
 }
 
-pub(super) fn only(plan: &Plan) -> &OperationPlan {
+pub(in crate::plan) fn only(plan: &Plan) -> &OperationPlan {
     &plan.operations[0]
 }
 
 /// Verb and shown path of each action.
-pub(super) fn acted(plan: &Plan) -> Vec<(Verb, String)> {
+pub(in crate::plan) fn acted(plan: &Plan) -> Vec<(Verb, String)> {
     let actions = only(plan).actions.iter();
     actions
         .map(|action| {
@@ -253,7 +253,7 @@ pub(super) fn acted(plan: &Plan) -> Vec<(Verb, String)> {
 }
 
 /// Shown paths of actions of one kind.
-pub(super) fn paths(plan: &Plan, verb: Verb) -> Vec<String> {
+pub(in crate::plan) fn paths(plan: &Plan, verb: Verb) -> Vec<String> {
     acted(plan)
         .into_iter()
         .filter(|(of, _)| *of == verb)
@@ -262,7 +262,7 @@ pub(super) fn paths(plan: &Plan, verb: Verb) -> Vec<String> {
 }
 
 /// Why a path stays, by its code.
-pub(super) fn kept(plan: &Plan, path: &str) -> Option<&'static str> {
+pub(in crate::plan) fn kept(plan: &Plan, path: &str) -> Option<&'static str> {
     let all = only(plan).kept.iter();
     let mut found =
         all.filter(|kept| shown_subject(&plan.inventory, kept.subject) == Path::new(path));
