@@ -18,12 +18,12 @@ pub mod order;
 pub mod outcome;
 pub mod policy;
 pub mod reason;
-// pub mod restore;
+pub mod restore;
 pub mod retention;
 pub mod rotated;
 pub mod scope;
 pub mod time;
-// pub mod versions;
+pub mod versions;
 
 #[cfg(test)]
 pub(crate) mod testing;

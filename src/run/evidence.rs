@@ -1,16 +1,21 @@
 //! Plans in their order, each with the file contents that it needs read before.
 
+use std::collections::HashMap;
+
 use crate::fs::compress::Watch;
 use crate::fs::evidence;
 use crate::fs::roots::Roots;
 use crate::plan::action::{Operation, OperationPlan};
 use crate::plan::claims::Claims;
-use crate::plan::entry::{Inventory, Kind};
+use crate::plan::entry::{EntryId, Inventory, Kind, Role};
+use crate::plan::garbage::GarbageEvidence;
+use crate::plan::host::Metrics;
 use crate::plan::policy::Policies;
+use crate::plan::processes::{ProcessTable, Remembered};
 use crate::plan::time::{Clock, Time};
-use crate::plan::{cache, clock, garbage, logs, models};
-use crate::run::operate::roles;
+use crate::plan::{agents, cache, clock, garbage, logs, models, processes};
 use crate::signal::Signals;
+use crate::system;
 
 /// Counts nothing; stops for signals.
 pub struct Quiet<'a>(pub &'a Signals);
@@ -23,6 +28,31 @@ impl Watch for Quiet<'_> {
     }
 }
 
+/// The processes of the machine, where an operation asks for them.
+#[derive(Debug, Default)]
+pub struct Host {
+    /// All that could be seen.
+    pub table: ProcessTable,
+    /// Load.
+    pub metrics: Metrics,
+    /// As the last run saw it.
+    pub earlier: Option<Remembered>,
+}
+
+/// What the plans rest on beside the inventory.
+pub struct Basis<'a> {
+    /// Rules.
+    pub policies: &'a Policies,
+    /// Where files are read.
+    pub roots: &'a Roots,
+    /// Processes.
+    pub host: &'a Host,
+    /// The clock of this run.
+    pub clock: Clock,
+    /// Ends reading.
+    pub watch: &'a dyn Watch,
+}
+
 /// The clock, unless it jumped.
 #[must_use]
 pub fn clock(now: Time, inventory: &Inventory, last_run: Option<Time>) -> Clock {
@@ -33,4 +63,68 @@ pub fn clock(now: Time, inventory: &Inventory, last_run: Option<Time>) -> Clock 
         .map(|entry| entry.mtime)
         .max();
     clock::judge(now, last_run, newest)
+}
+
+/// Plans operations in their order; what one acts on, the next ones leave alone.
+#[must_use]
+pub fn plan_all(
+    operations: &[Operation],
+    basis: &Basis<'_>,
+    inventory: &mut Inventory,
+) -> Vec<OperationPlan> {
+    let mut claims = Claims::none(inventory);
+    operations
+        .iter()
+        .map(|operation| {
+            let plan = plan_one(*operation, basis, inventory, &claims);
+            claims.add(&plan);
+            plan
+        })
+        .collect()
+}
+
+fn plan_one(
+    operation: Operation,
+    basis: &Basis<'_>,
+    inventory: &mut Inventory,
+    claims: &Claims,
+) -> OperationPlan {
+    let Basis {
+        policies,
+        roots,
+        host,
+        clock,
+        watch,
+    } = basis;
+    match operation {
+        Operation::GarbageCollection => {
+            let evidence = garbage_evidence(basis, inventory);
+            garbage::plan(&policies.garbage, inventory, &evidence, claims, *clock)
+        }
+        Operation::CacheCleanup => cache::plan(&policies.cache, inventory, claims, *clock),
+        Operation::LogRotation => {
+            let wanted = logs::expansion_wanted(&policies.logs, inventory, claims, *clock);
+            evidence::add_expanded(roots, inventory, &wanted);
+            logs::plan(&policies.logs, inventory, claims, *clock)
+        }
+        Operation::ModelArchiving => {
+            let wanted = models::digests_wanted(&policies.models, inventory, claims, *clock);
+            evidence::add_digests(roots, inventory, &wanted, *watch);
+            models::plan(&policies.models, inventory, claims, *clock)
+        }
+        Operation::AgentOptimization => agents::plan(
+            &policies.agents,
+            &policies.load,
+            &host.table,
+            &host.metrics,
+            host.earlier.as_ref(),
+        ),
+        Operation::ProcessOptimization => processes::plan(
+            &policies.load,
+            &host.table,
+            &host.metrics,
+            host.earlier.as_ref(),
+        ),
+        Operation::ModelRestoring => OperationPlan::new(operation),
+    }
 }

@@ -173,6 +173,7 @@ fn one(
         },
         cycle: false,
         timeout: None,
+        restore: None,
     };
     match explain {
         Some(path) => explain::explain(session, &job, path),
@@ -220,6 +221,7 @@ fn cycle_job<'a>(session: &Session, cycle: &cli::Cycle, timeout: Option<Duration
         },
         cycle: true,
         timeout,
+        restore: None,
     }
 }
 

@@ -18,6 +18,7 @@ use crate::plan::entry::{Inventory, Role};
 use crate::plan::host::{Disk, Metrics, Ticks};
 use crate::plan::outcome::{Ended, Outcome};
 use crate::plan::policy::Policies;
+use crate::plan::restore;
 use crate::report::model::{self, Failure, Run, Verdict};
 use crate::report::progress;
 use crate::system::{metrics, open_files};
@@ -34,6 +35,8 @@ pub struct Job<'a> {
     pub cycle: bool,
     /// Not begun after so long.
     pub timeout: Option<Duration>,
+    /// What to restore, where that is the job.
+    pub restore: Option<restore::Wanted<'a>>,
 }
 
 /// The roles that an operation works in.
@@ -98,7 +101,7 @@ fn perform(session: &Session, job: &Job<'_>) -> Result<Exit, Early> {
     if !dry_run {
         run.warnings.extend(memory.finish(session, job, &run));
     }
-    Ok(session.deliver(&run, exit))
+    Ok(session.deliver(&mut run, exit))
 }
 
 /// Opens the directories of a job.
@@ -137,6 +140,13 @@ pub fn plan(
     let mut inventory = look(session, directories);
     if session.signals.received().is_some() {
         return Err(Early::new(Exit::Failure, Vec::new()));
+    }
+    if let Some(models) = job.restore {
+        let operations = vec![super::restore::plan(&inventory, models)?];
+        return Ok(Plan {
+            inventory,
+            operations,
+        });
     }
     let clock = evidence::clock(session.now, &inventory, memory.state.last_run);
     let watch = evidence::Quiet(&session.signals);
@@ -216,7 +226,7 @@ fn writers(identity: (u64, u64)) -> Use {
 }
 
 /// The exit code of a run that came to its end.
-fn judge(run: &mut Run<'_>, outcome: &Outcome) -> Exit {
+pub fn judge(run: &mut Run<'_>, outcome: &Outcome) -> Exit {
     for operation in &outcome.operations {
         for (path, error) in &operation.faults {
             run.errors.push(Failure {

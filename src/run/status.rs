@@ -99,6 +99,7 @@ fn job(session: &Session) -> Job<'static> {
         },
         cycle: true,
         timeout: None,
+        restore: None,
     }
 }
 
