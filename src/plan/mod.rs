@@ -5,11 +5,13 @@
 //! action with a [`reason::Reason`], or a [`reason::Keep`].
 
 pub mod action;
+pub mod agents;
 pub mod archive;
 pub mod claims;
 pub mod entry;
 pub mod host;
 pub mod outcome;
 pub mod policy;
+pub mod processes;
 pub mod reason;
 pub mod time;
