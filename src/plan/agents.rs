@@ -212,17 +212,17 @@ pub fn plan(
     let mut plan = OperationPlan::new(Operation::AgentOptimization);
     let detected = detect(policy, table);
     let cpu = |process: &Process| earlier.and_then(|then| then.cpu_percent(table, process));
-    let rows: Vec<_> = detected
+    let shown: Vec<_> = detected
         .agents
         .iter()
         .map(|agent| row(agent, table, cpu(agent.process)))
         .collect();
-    let busy = metrics
+    let loaded = metrics
         .cpu_percent
         .is_some_and(|used| used > load.cpu_percent);
-    let advise = |agent: &Agent| -> Vec<Recommendation> {
+    let of_agent = |agent: &Agent| -> Vec<Recommendation> {
         let process = agent.process;
-        let weight = busy.then(|| cpu_weight(process, cpu(process))).flatten();
+        let weight = loaded.then(|| cpu_weight(process, cpu(process))).flatten();
         let advice = [
             fd_pressure(process),
             rss_growing(process, table, earlier),
@@ -230,13 +230,13 @@ pub fn plan(
         ];
         advice.into_iter().flatten().collect()
     };
-    let mut advice: Vec<_> = detected.agents.iter().flat_map(advise).collect();
+    let mut advice: Vec<_> = detected.agents.iter().flat_map(of_agent).collect();
     advice.extend(detected.missing.iter().map(not_running));
     plan.message = Some(message(&detected));
     plan.warnings = warnings(policy, &detected);
     plan.metadata.extend([
-        ("matched", json!(rows.len())),
-        ("agents", json!(rows)),
+        ("matched", json!(shown.len())),
+        ("agents", json!(shown)),
         ("missing", json!(detected.missing)),
         ("recommendations", json!(advice)),
         ("visibility", json!(table.visibility)),

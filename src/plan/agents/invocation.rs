@@ -313,7 +313,7 @@ fn runs<'a>(program: &OsStr, arguments: &'a [OsString]) -> Runs<'a> {
         .map_or(Runs::Itself, |interpreter| script(interpreter, arguments))
 }
 
-/// `python3.13t` is `python`: digits, dots and CPython's build letters follow the name.
+/// `python3.13t` is `python`: digits, dots and the letters of a build follow the name.
 fn unversioned(name: &[u8]) -> &[u8] {
     let Some(at) = name.iter().position(u8::is_ascii_digit) else {
         return name;
@@ -355,7 +355,7 @@ fn is_short(option: &OsString) -> bool {
     option.as_bytes().starts_with(b"-") && !option.as_bytes().starts_with(b"--")
 }
 
-/// CPython's own rule (`Python/getopt.c`): short options can be joined (`-uOm module`), `-c`, `-m`,
+/// The interpreter's own rule (`Python/getopt.c`): short options can be joined (`-uOm module`), `-c`, `-m`,
 /// `-W`, `-X` and `--check-hash-based-pycs` take a value, and `-c` and `-m` end the options.
 fn python(arguments: &[OsString]) -> Runs<'_> {
     let mut rest = arguments.iter();

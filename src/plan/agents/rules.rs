@@ -73,9 +73,7 @@ pub fn is_excluded(process: &Process, invocation: &Invocation, exclude: &Globs) 
     let mut names = names.chain([OsStr::new(&process.name), invocation.program]);
     names.any(|name| {
         let name_is = |pattern: &&str| fits(name, pattern);
-        NOT_AGENTS.iter().any(|p| name_is(p))
-            || LOOKERS.iter().any(|p| name_is(p))
-            || exclude.matches_name(name)
+        NOT_AGENTS.iter().any(name_is) || LOOKERS.iter().any(name_is) || exclude.matches_name(name)
     }) || paths.iter().flatten().any(|path| is_in_foreign_tree(path))
 }
 

@@ -21,139 +21,142 @@ fn is_agent(process: &Process) -> bool {
     !is_excluded(process, &invocation, &Globs::default()) && built_in(&invocation).is_some()
 }
 
+/// Argument vectors, and whether the built-in rule takes them for agents.
+const VECTORS: &[(&[&str], bool)] = &[
+    (&["ssh-agent", "-D"], false),
+    (&["/usr/bin/gpg-agent", "--supervised"], false),
+    (&["/opt/datadog-agent/bin/agent/agent", "run"], false),
+    (
+        &[
+            "/opt/datadog-agent/embedded/bin/python",
+            "/opt/datadog-agent/bin/agent.py",
+        ],
+        false,
+    ),
+    (&["/usr/lib/polkit-1/polkitd", "--no-debug"], false),
+    (
+        &["/usr/bin/python3", "-u", "/usr/sbin/waagent", "-daemon"],
+        false,
+    ),
+    (
+        &[
+            "python3",
+            "-u",
+            "bin/WALinuxAgent-2.9.1.1-py3.8.egg",
+            "-run-exthandlers",
+        ],
+        false,
+    ),
+    (
+        &[
+            "/usr/sbin/zabbix_agentd",
+            "-c",
+            "/etc/zabbix/zabbix_agentd.conf",
+        ],
+        false,
+    ),
+    (&["consul", "agent", "-dev"], false),
+    (
+        &["java", "-jar", "agent.jar", "-url", "http://jenkins/"],
+        false,
+    ),
+    (
+        &[
+            "java",
+            "-javaagent:/opt/agents/apm-agent.jar",
+            "-jar",
+            "app.jar",
+        ],
+        false,
+    ),
+    (&["java", "-cp", "bot.jar", "com.fund.agents.Whale"], true),
+    (&["java", "-jar", "/srv/agents/whale.jar"], true),
+    (&["grep", "agent"], false),
+    (&["grep", "-r", "agents/x.py", "."], false),
+    (&["vim", "agents/x.py"], false),
+    (&["less", "agents/whale_agent.py"], false),
+    (&["tail", "-f", "logs/agents/whale.log"], false),
+    (
+        &[
+            "/opt/google/chrome/chrome",
+            "--user-agent=Mozilla/5.0 (agents)",
+        ],
+        false,
+    ),
+    (&["node", "--title=agent", "server.js"], false),
+    (&["node", "--inspect", "/srv/agents/news.js"], true),
+    (&["node", "dist/newsAgent.js"], true),
+    (&["deno", "run", "--allow-net", "agents/news.ts"], true),
+    (&["python", "-m", "cryptotrader.agents.whale"], true),
+    (&["python", "-m", "cryptotrader.whale_agent"], true),
+    (&["python", "-m", "cryptotrader.reagents"], false),
+    (
+        &["python", "-m", "http.server", "--directory", "agents"],
+        false,
+    ),
+    (
+        &["python", "-m", "pytest", "tests/agents/test_whale.py"],
+        false,
+    ),
+    (&["python", "agents/whale_agent.py"], true),
+    (&["python", "agents/whale.py"], true),
+    (&["python", "whale-agent.py"], true),
+    (&["python", "WhaleAgent.py"], true),
+    (&["python", "reagent.py"], false),
+    (&["python", "useragents.py"], false),
+    (&["python", "main.py", "agents/whale_agent.py"], false),
+    (
+        &["python", "main.py", "-m", "cryptotrader.agents.whale"],
+        false,
+    ),
+    (
+        &[
+            "python3.12",
+            "-X",
+            "dev",
+            "-W",
+            "ignore",
+            "-uO",
+            "agents/x.py",
+        ],
+        true,
+    ),
+    (&["python", "-X", "agents/x.py", "main.py"], false),
+    (&["python", "-c", "agent"], false),
+    (
+        &["python", "-c", "import x", "agents/whale_agent.py"],
+        false,
+    ),
+    (&["/srv/agents/.venv/bin/python", "main.py"], false),
+    (
+        &[
+            "/srv/bot/.venv/bin/python",
+            "/srv/bot/.venv/bin/whale-agent",
+        ],
+        true,
+    ),
+    (&["python", "/srv/vault/agents/x.py"], true),
+    (&["uv", "run", "agents/whale.py"], true),
+    (&["uv", "run", "--with", "agents/x.py", "main.py"], false),
+    (&["poetry", "run", "python", "-m", "bot.agents.whale"], true),
+    (&["env", "MODE=agents", "python", "agents/x.py"], true),
+    (&["env", "AGENT=agents/x.py", "python", "main.py"], false),
+    (&["sh", "-c", "python agents/x.py"], false),
+    (&["bash", "-lc", "exec python agents/x.py"], false),
+    (&["bash", "agents/run.sh"], true),
+    (&["sudo", "-u", "bot", "python", "agents/x.py"], false),
+    (&["tmux", "new", "-d", "python agents/x.py"], false),
+    (&["sysopt", "status", "--agents"], false),
+    (&["python", ""], false),
+    (&["", "", ""], false),
+    (&["python", "", "agents/x.py"], false),
+    (&[], false),
+];
+
 #[test]
 fn the_built_in_rule_reads_the_argument_vector() {
-    for (arguments, expected) in [
-        (&["ssh-agent", "-D"][..], false),
-        (&["/usr/bin/gpg-agent", "--supervised"], false),
-        (&["/opt/datadog-agent/bin/agent/agent", "run"], false),
-        (
-            &[
-                "/opt/datadog-agent/embedded/bin/python",
-                "/opt/datadog-agent/bin/agent.py",
-            ],
-            false,
-        ),
-        (&["/usr/lib/polkit-1/polkitd", "--no-debug"], false),
-        (
-            &["/usr/bin/python3", "-u", "/usr/sbin/waagent", "-daemon"],
-            false,
-        ),
-        (
-            &[
-                "python3",
-                "-u",
-                "bin/WALinuxAgent-2.9.1.1-py3.8.egg",
-                "-run-exthandlers",
-            ],
-            false,
-        ),
-        (
-            &[
-                "/usr/sbin/zabbix_agentd",
-                "-c",
-                "/etc/zabbix/zabbix_agentd.conf",
-            ],
-            false,
-        ),
-        (&["consul", "agent", "-dev"], false),
-        (
-            &["java", "-jar", "agent.jar", "-url", "http://jenkins/"],
-            false,
-        ),
-        (
-            &[
-                "java",
-                "-javaagent:/opt/agents/apm-agent.jar",
-                "-jar",
-                "app.jar",
-            ],
-            false,
-        ),
-        (&["java", "-cp", "bot.jar", "com.fund.agents.Whale"], true),
-        (&["java", "-jar", "/srv/agents/whale.jar"], true),
-        (&["grep", "agent"], false),
-        (&["grep", "-r", "agents/x.py", "."], false),
-        (&["vim", "agents/x.py"], false),
-        (&["less", "agents/whale_agent.py"], false),
-        (&["tail", "-f", "logs/agents/whale.log"], false),
-        (
-            &[
-                "/opt/google/chrome/chrome",
-                "--user-agent=Mozilla/5.0 (agents)",
-            ],
-            false,
-        ),
-        (&["node", "--title=agent", "server.js"], false),
-        (&["node", "--inspect", "/srv/agents/news.js"], true),
-        (&["node", "dist/newsAgent.js"], true),
-        (&["deno", "run", "--allow-net", "agents/news.ts"], true),
-        (&["python", "-m", "cryptotrader.agents.whale"], true),
-        (&["python", "-m", "cryptotrader.whale_agent"], true),
-        (&["python", "-m", "cryptotrader.reagents"], false),
-        (
-            &["python", "-m", "http.server", "--directory", "agents"],
-            false,
-        ),
-        (
-            &["python", "-m", "pytest", "tests/agents/test_whale.py"],
-            false,
-        ),
-        (&["python", "agents/whale_agent.py"], true),
-        (&["python", "agents/whale.py"], true),
-        (&["python", "whale-agent.py"], true),
-        (&["python", "WhaleAgent.py"], true),
-        (&["python", "reagent.py"], false),
-        (&["python", "useragents.py"], false),
-        (&["python", "main.py", "agents/whale_agent.py"], false),
-        (
-            &["python", "main.py", "-m", "cryptotrader.agents.whale"],
-            false,
-        ),
-        (
-            &[
-                "python3.12",
-                "-X",
-                "dev",
-                "-W",
-                "ignore",
-                "-uO",
-                "agents/x.py",
-            ],
-            true,
-        ),
-        (&["python", "-X", "agents/x.py", "main.py"], false),
-        (&["python", "-c", "agent"], false),
-        (
-            &["python", "-c", "import x", "agents/whale_agent.py"],
-            false,
-        ),
-        (&["/srv/agents/.venv/bin/python", "main.py"], false),
-        (
-            &[
-                "/srv/bot/.venv/bin/python",
-                "/srv/bot/.venv/bin/whale-agent",
-            ],
-            true,
-        ),
-        (&["python", "/srv/vault/agents/x.py"], true),
-        (&["uv", "run", "agents/whale.py"], true),
-        (&["uv", "run", "--with", "agents/x.py", "main.py"], false),
-        (&["poetry", "run", "python", "-m", "bot.agents.whale"], true),
-        (&["env", "MODE=agents", "python", "agents/x.py"], true),
-        (&["env", "AGENT=agents/x.py", "python", "main.py"], false),
-        (&["sh", "-c", "python agents/x.py"], false),
-        (&["bash", "-lc", "exec python agents/x.py"], false),
-        (&["bash", "agents/run.sh"], true),
-        (&["sudo", "-u", "bot", "python", "agents/x.py"], false),
-        (&["tmux", "new", "-d", "python agents/x.py"], false),
-        (&["sysopt", "status", "--agents"], false),
-        (&["python", ""], false),
-        (&["", "", ""], false),
-        (&["python", "", "agents/x.py"], false),
-        (&[], false),
-    ] {
-        assert_eq!(is_agent(&process(arguments)), expected, "{arguments:?}");
+    for (arguments, expected) in VECTORS {
+        assert_eq!(is_agent(&process(arguments)), *expected, "{arguments:?}");
     }
 }
 

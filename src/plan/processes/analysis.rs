@@ -87,20 +87,18 @@ pub fn plan(
 }
 
 fn message(table: &ProcessTable, metrics: &Metrics, zombies: usize, advice: usize) -> String {
-    let mut text = counted(table.processes.len(), "process", "processes");
-    if zombies > 0 {
-        text += &format!(", {}", counted(zombies, "zombie", "zombies"));
-    }
-    if let Some(used) = metrics.memory_percent {
-        text += &format!(", memory {used:.0} %");
-    }
-    if let Some([one, ..]) = metrics.load_average {
-        text += &format!(", load {one:.2}");
-    }
-    if advice > 0 {
-        text += &format!("; {}", counted(advice, "recommendation", "recommendations"));
-    }
-    text
+    let figures = [
+        Some(counted(table.processes.len(), "process", "processes")),
+        (zombies > 0).then(|| counted(zombies, "zombie", "zombies")),
+        metrics
+            .memory_percent
+            .map(|used| format!("memory {used:.0} %")),
+        metrics
+            .load_average
+            .map(|[one, ..]| format!("load {one:.2}")),
+        (advice > 0).then(|| counted(advice, "recommendation", "recommendations")),
+    ];
+    figures.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn counted(count: usize, one: &str, many: &str) -> String {
