@@ -5,6 +5,7 @@
 //! action with a [`reason::Reason`], or a [`reason::Keep`].
 
 pub mod action;
+pub mod agents;
 pub mod archive;
 pub mod cache;
 pub mod claims;
@@ -17,6 +18,7 @@ pub mod names;
 pub mod order;
 pub mod outcome;
 pub mod policy;
+pub mod processes;
 pub mod reason;
 pub mod restore;
 pub mod retention;
