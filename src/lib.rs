@@ -5,10 +5,8 @@ pub mod config;
 pub mod exit;
 pub mod fs;
 pub mod plan;
-<<<<<<< HEAD
 pub mod report;
+pub mod run;
 pub mod schedule;
 pub mod signal;
-=======
 pub mod system;
->>>>>>> d2986f6b871b2c310262931841c5e4c375308d94

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use globset::{Glob, GlobMatcher};
-use regex::Regex;
+use regex::bytes::Regex;
 
 use super::invocation::{Invocation, Runs};
 use crate::plan::policy::{AgentRule, Globs};
@@ -185,7 +185,7 @@ impl<'a> Rule<'a> {
             command: rule
                 .cmd_regex
                 .as_deref()
-                .map(Regex::new)
+                .map(command_regex)
                 .transpose()
                 .map_err(|error| format!("rule {}: cmd_regex: {error}", rule.name))?,
         })
@@ -295,7 +295,7 @@ impl<'a> Rule<'a> {
         let regex = self.command.as_ref()?;
         let joined = process.arguments.join(OsStr::new(" "));
         regex
-            .is_match(&joined.to_string_lossy())
+            .is_match(joined.as_bytes())
             .then(|| regex.as_str().to_owned())
     }
 
