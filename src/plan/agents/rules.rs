@@ -8,7 +8,7 @@ use globset::{Glob, GlobMatcher};
 use regex::bytes::Regex;
 
 use super::invocation::{Invocation, Runs};
-use crate::plan::policy::{AgentRule, Globs};
+use crate::plan::policy::{AgentRule, Globs, command_regex};
 use crate::plan::processes::{Process, ProcessTable};
 
 /// The name of the rule that holds without any configuration.
