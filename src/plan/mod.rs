@@ -11,6 +11,7 @@ pub mod claims;
 pub mod clock;
 pub mod entry;
 pub mod host;
+pub mod logs;
 pub mod names;
 pub mod order;
 pub mod outcome;
