@@ -10,6 +10,7 @@ pub mod cache;
 pub mod claims;
 pub mod clock;
 pub mod entry;
+pub mod garbage;
 pub mod host;
 pub mod logs;
 pub mod names;
