@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use regex_automata::meta::{self, BuildError, Regex};
+use regex_automata::util::syntax;
 
 /// File name patterns. One without `/` is matched against the last component at any depth, one
 /// with `/` against the path relative to the directory, where `*` does not cross a `/`.
@@ -80,6 +82,22 @@ impl fmt::Debug for Globs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.written.fmt(f)
     }
+}
+
+/// Compiles [`AgentRule::cmd_regex`]. Arguments are bytes, so classes such as `\w` are ASCII.
+///
+/// # Errors
+/// Why it is not a regular expression, or that it is too large.
+pub fn command_regex(pattern: &str) -> Result<Regex, Box<BuildError>> {
+    Regex::builder()
+        .syntax(syntax::Config::new().unicode(false).utf8(false))
+        .configure(
+            meta::Config::new()
+                .utf8_empty(false)
+                .nfa_size_limit(Some(1 << 20)),
+        )
+        .build(pattern)
+        .map_err(Box::new)
 }
 
 /// Free space to keep: of the filesystem, or in bytes.

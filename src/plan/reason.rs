@@ -45,6 +45,8 @@ pub enum Reason {
     OldestLowSpace(Duration32),
     /// A model not used for longer than `archive_after`.
     NotUsed(Box<Older>),
+    /// A model not changed for longer than `archive_after`, where reads do not count.
+    NotModified(Box<Older>),
     /// Asked for by name.
     Requested,
     /// A temporary file of sysopt that no run holds any more.
@@ -306,6 +308,12 @@ impl fmt::Display for Reason {
                 span(older.age),
                 span(older.limit)
             ),
+            Self::NotModified(older) => write!(
+                f,
+                "not modified for {}, over {}",
+                span(older.age),
+                span(older.limit)
+            ),
             Self::Requested => f.write_str("asked for"),
             Self::OwnTemporary => f.write_str("left by a sysopt run that ended early"),
             Self::StaleTemporary(ago) => write!(f, "temporary, not used for {ago}"),
@@ -440,7 +448,7 @@ impl Keep {
             Self::Retained => "within the limits of retention",
             Self::Foreign => "rotated by another tool (adopt = true takes it over)",
             Self::SeveralLinks => "has several names",
-            Self::NameTooLong => "its name is too long for a rotated name",
+            Self::NameTooLong => "its name is too long to be made longer",
             Self::LinkTarget => "a symbolic link points to it",
             Self::Pinned => "pinned",
             Self::Newest => "the newest of its family",

@@ -1,0 +1,335 @@
+//! What keeps a model in place.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::world::{CLOCK, File, World, acted, globs, kept, only, paths, planned, policy};
+use crate::plan::action::Verb;
+use crate::plan::archive::Archive;
+use crate::plan::claims::Claims;
+use crate::plan::entry::{AtimeMode, Kind, LinkTarget, Role, RootId, Stat, Walk};
+use crate::plan::models::plan;
+use crate::plan::policy::{AgeBy, Codec, ModelsPolicy};
+use crate::plan::reason::Keep;
+use crate::plan::testing::{DAY, Tree, ago, file, special};
+
+pub(super) const MODELS: RootId = RootId(0);
+
+/// A model directory whose archive does not exist yet.
+pub(super) fn fresh() -> Tree {
+    let mut tree = Tree::new();
+    tree.root(Role::Models, "models");
+    let archive = tree.root(Role::Archive, "models/archived");
+    tree.inventory.roots[1].top = None;
+    tree.inventory
+        .archives
+        .push(archive_of(archive, vec![MODELS], true));
+    tree
+}
+
+pub(super) fn archive_of(root: RootId, models: Vec<RootId>, inside: bool) -> Archive {
+    Archive {
+        root,
+        models,
+        inside,
+        versions: Vec::new(),
+        unlisted: Vec::new(),
+        restored: std::collections::HashMap::new(),
+        torn: false,
+    }
+}
+
+#[test]
+fn each_rule_that_keeps_a_model_says_so() {
+    let mut tree = fresh();
+    let old = file(10, 30 * DAY);
+    let held = tree.add(MODELS, "held.pkl", old);
+    tree.hold(held, 42, crate::plan::host::Hold::Mapped);
+    tree.add(MODELS, "pinned.pkl", old);
+    tree.add(MODELS, "excluded.pkl", old);
+    tree.add(MODELS, "excluded/deep/a.pkl", old);
+    tree.add(MODELS, "pinned/a.pkl", old);
+    tree.add(MODELS, ".sysopt-1.tmp", old);
+    tree.add(MODELS, "twice.pkl", Stat { links: 2, ..old });
+    tree.add(MODELS, "future.pkl", file(10, -5));
+    tree.add(MODELS, "pipe.pkl", special(Kind::Fifo, 30 * DAY));
+    tree.add(MODELS, "mount.pkl", special(Kind::Mount, 30 * DAY));
+    tree.add(MODELS, "rf_v1.pkl", old);
+    tree.add(MODELS, "rf_v2.pkl", file(10, 40 * DAY));
+    tree.add(MODELS, format!("{}.pkl", "x".repeat(250)), old);
+    let target = tree.add(MODELS, "target.pkl", Stat { inode: 77, ..old });
+    assert_eq!(tree.inventory.entry(target).inode, 77);
+    let link = tree.add(MODELS, "current.pkl", special(Kind::Symlink, 1));
+    tree.inventory.links.insert(link, LinkTarget::File(1, 77));
+    let policy = ModelsPolicy {
+        pin: globs(&["pinned*"]),
+        exclude: globs(&["excluded*"]),
+        ..policy()
+    };
+    let plan = planned(&policy, tree.inventory, CLOCK);
+    for (name, code) in [
+        ("held", "in_use"),
+        ("pinned", "pinned"),
+        ("excluded", "excluded"),
+        ("excluded/deep/a", "excluded"),
+        ("pinned/a", "pinned"),
+        ("twice", "several_links"),
+        ("future", "future_time"),
+        ("pipe", "not_regular"),
+        ("mount", "other_filesystem"),
+        ("rf_v2", "newest"),
+        ("target", "link_target"),
+        ("current", "not_regular"),
+        (&"x".repeat(250), "name_too_long"),
+    ] {
+        assert_eq!(
+            kept(&plan, &format!("models/{name}.pkl")),
+            Some(code),
+            "{name}"
+        );
+    }
+    assert_eq!(
+        kept(&plan, "models/.sysopt-1.tmp"),
+        Some("sysopt_temporary")
+    );
+    assert_eq!(paths(&plan, Verb::Archive), ["models/rf_v1.pkl"]);
+}
+
+#[test]
+fn what_lies_below_a_linked_directory_stays_also_in_a_directory_of_its_own() {
+    let mut tree = Tree::new();
+    // The inner directory stands first in the table.
+    let inner = tree.root(Role::Models, "models/runs/deep");
+    let outer = tree.root(Role::Models, "models");
+    let archive = tree.root(Role::Archive, "archive");
+    tree.inventory
+        .archives
+        .push(archive_of(archive, vec![inner, outer], false));
+    let runs = tree.directory(outer, "runs");
+    tree.directory_as(outer, Path::new("runs/deep"), Walk::Root(inner));
+    tree.add(outer, "runs/a/b.pkl", file(10, 30 * DAY));
+    tree.add(outer, "other.pkl", file(10, 30 * DAY));
+    tree.add(inner, "x/c.pkl", file(10, 30 * DAY));
+    let link = tree.add(outer, "current", special(Kind::Symlink, 1));
+    let inode = tree.inventory.directory(runs).inode;
+    tree.inventory
+        .links
+        .insert(link, LinkTarget::Directory(1, inode));
+    let plan = planned(&policy(), tree.inventory, CLOCK);
+    assert_eq!(kept(&plan, "models/runs/a/b.pkl"), Some("link_target"));
+    assert_eq!(kept(&plan, "models/runs/deep/x/c.pkl"), Some("link_target"));
+    assert_eq!(paths(&plan, Verb::Archive), ["models/other.pkl"]);
+}
+
+#[test]
+fn a_link_outside_the_model_directories_holds_nothing() {
+    let mut tree = fresh();
+    let cache = tree.root(Role::Cache, "cache");
+    tree.add(
+        MODELS,
+        "a.pkl",
+        Stat {
+            inode: 77,
+            ..file(10, 30 * DAY)
+        },
+    );
+    let link = tree.add(cache, "a.pkl", special(Kind::Symlink, 1));
+    tree.inventory.links.insert(link, LinkTarget::File(1, 77));
+    assert_eq!(
+        paths(&planned(&policy(), tree.inventory, CLOCK), Verb::Archive),
+        ["models/a.pkl"]
+    );
+}
+
+#[test]
+fn age_is_of_the_last_use_that_counts() {
+    // Days since: modified, read, restored. Archived by: used, modified, used on noatime.
+    for (modified, read, restored, expected) in [
+        (10, 10, None, [true, true, true]),
+        (10, 0, None, [false, true, true]),
+        (0, 10, None, [false, false, false]),
+        (7, 7, None, [true, true, true]),
+        (10, -1, None, [false, true, true]),
+        (10, 10, Some(1), [false, false, false]),
+        (10, 10, Some(8), [true, true, true]),
+    ] {
+        let by = [
+            (AgeBy::Used, AtimeMode::Relatime),
+            (AgeBy::Modified, AtimeMode::Strict),
+            (AgeBy::Used, AtimeMode::Noatime),
+        ];
+        for ((age_by, atime), expected) in by.into_iter().zip(expected) {
+            let mut tree = fresh();
+            tree.inventory.filesystems[0].atime = atime;
+            let stat = Stat {
+                atime: ago(read * DAY),
+                ..file(10, modified * DAY)
+            };
+            tree.add(MODELS, "a/m.pkl", stat);
+            if let Some(days) = restored {
+                let at = ago(days * DAY);
+                tree.inventory.archives[0]
+                    .restored
+                    .insert("a/m.pkl".into(), at);
+            }
+            let policy = ModelsPolicy { age_by, ..policy() };
+            let plan = planned(&policy, tree.inventory, CLOCK);
+            let case = (modified, read, restored, age_by, atime);
+            assert_eq!(!acted(&plan).is_empty(), expected, "{case:?}");
+        }
+    }
+}
+
+#[test]
+fn the_reason_says_what_counted() {
+    let mut tree = fresh();
+    let read = Stat {
+        atime: ago(120),
+        ..file(10, 10 * DAY)
+    };
+    tree.add(MODELS, "read.pkl", read);
+    tree.inventory.archives[0]
+        .restored
+        .insert("back.pkl".into(), ago(60));
+    tree.add(MODELS, "back.pkl", file(10, 10 * DAY));
+    let plan = planned(&policy(), tree.inventory.clone(), CLOCK);
+    let mut words: Vec<String> = only(&plan)
+        .kept
+        .iter()
+        .map(|kept| kept.reason.to_string())
+        .collect();
+    words.sort();
+    assert_eq!(
+        words,
+        [
+            "read 2 min ago, modified 10 d ago (--age-by modified archives it)",
+            "restored 1 min ago"
+        ]
+    );
+    let by = ModelsPolicy {
+        age_by: AgeBy::Modified,
+        ..policy()
+    };
+    let plan = planned(&by, tree.inventory, CLOCK);
+    assert_eq!(paths(&plan, Verb::Archive), ["models/read.pkl"]);
+    assert_eq!(
+        only(&plan).actions[0].reason.to_string(),
+        "not modified for 10 d, over 7 d"
+    );
+}
+
+#[test]
+fn the_newest_versions_stay_by_number_and_per_directory() {
+    let mut world = World::default();
+    for name in [
+        "checkpoint-9000.pt",
+        "checkpoint-10000.pt",
+        "b/checkpoint-500.pt",
+    ] {
+        world = world.model(name, File::of(10));
+    }
+    // The newest is so also where it lies for another reason.
+    world = world.model(
+        "rf_v2.pkl",
+        File {
+            held: true,
+            ..File::of(10)
+        },
+    );
+    world = world.model("rf_v1.pkl", File::of(8));
+    // Without a mark, age alone.
+    world = world
+        .model("rf.pkl", File::of(10))
+        .model("rf_1h.pkl", File::of(10));
+    let archived = |keep_latest| {
+        let policy = ModelsPolicy {
+            keep_latest,
+            ..policy()
+        };
+        paths(&world.plan(&policy), Verb::Archive)
+    };
+    let plain = ["models/rf.pkl", "models/rf_1h.pkl"];
+    assert_eq!(
+        archived(1),
+        [
+            &["models/checkpoint-9000.pt"],
+            &plain[..],
+            &["models/rf_v1.pkl"]
+        ]
+        .concat()
+    );
+    assert_eq!(archived(2), plain);
+    assert_eq!(archived(0).len(), 6);
+}
+
+#[test]
+fn what_garbage_collection_took_is_left_to_it() {
+    let mut tree = fresh();
+    let id = tree.add(MODELS, "a.pkl", file(10, 10 * DAY));
+    let mut claims = Claims::none(&tree.inventory);
+    claims.insert(id);
+    let plan = plan(&policy(), &tree.inventory, &claims, CLOCK);
+    assert!(plan.actions.is_empty());
+    assert_eq!(
+        plan.kept
+            .iter()
+            .map(|kept| &kept.reason)
+            .collect::<Vec<_>>(),
+        [&Keep::Garbage]
+    );
+}
+
+#[test]
+fn directories_that_were_not_read_are_named() {
+    let mut tree = fresh();
+    for (name, walk) in [
+        ("mnt", Walk::Mount),
+        ("archived", Walk::Root(RootId(1))),
+        ("old", Walk::Archive),
+        (".sysopt", Walk::State),
+        ("locked", Walk::Unreadable),
+    ] {
+        tree.directory_as(MODELS, Path::new(name), walk);
+    }
+    let plan = planned(&policy(), tree.inventory, CLOCK);
+    for (name, code) in [
+        ("mnt", "other_filesystem"),
+        ("archived", "in_archive"),
+        ("old", "in_archive"),
+        (".sysopt", "state"),
+        ("locked", "unreadable"),
+    ] {
+        assert_eq!(kept(&plan, &format!("models/{name}")), Some(code), "{name}");
+    }
+}
+
+#[test]
+fn the_user_is_told_what_is_not_done_or_not_known() {
+    let mut tree = fresh();
+    tree.inventory.filesystems[0].atime = AtimeMode::Noatime;
+    let policy = ModelsPolicy {
+        compression: Codec::Zstd(3),
+        ..policy()
+    };
+    let plan = planned(&policy, tree.inventory, CLOCK);
+    let warnings = &only(&plan).warnings;
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(
+        warnings[0].contains("noatime") && warnings[1].contains("zstd"),
+        "{warnings:?}"
+    );
+    assert_eq!(only(&plan).metadata["atime"], "noatime");
+    let quiet = ModelsPolicy {
+        age_by: AgeBy::Modified,
+        safe_archiving: false,
+        archive_after: Duration::ZERO,
+        ..policy
+    };
+    let mut tree = fresh();
+    tree.inventory.filesystems[0].atime = AtimeMode::Noatime;
+    assert!(
+        only(&planned(&quiet, tree.inventory, CLOCK))
+            .warnings
+            .is_empty()
+    );
+}

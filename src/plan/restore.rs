@@ -1,0 +1,250 @@
+//! Which archived versions are meant by the names that people type, and where they go.
+
+mod resolve;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
+use std::path::{Component, PathBuf};
+
+use serde_json::json;
+
+use super::action::{Operation, OperationPlan, Place, Restore, Subject, Task, Verb};
+use super::entry::{EntryId, Inventory, Kind, Problem, Role, RootId, join_shown};
+use super::reason::Reason;
+use super::versions::{self, Stored, home, shown_original};
+use resolve::Catalogue;
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Wanted<'a> {
+    /// The newest version of each model.
+    All,
+    /// These, each an archived name, an original name (its newest version) or `NAME@DATE`.
+    Named(&'a [OsString]),
+}
+
+/// Why a model cannot be restored. Nothing is planned then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RestoreError {
+    /// No archive has that name.
+    #[error("no archived model is called '{}'{}", name.display(), suggest("; did you mean", nearest))]
+    Unknown {
+        /// As typed.
+        name: OsString,
+        /// Original paths with a name like it, the nearest first.
+        nearest: Vec<PathBuf>,
+    },
+    /// The model is archived, but not with that date.
+    #[error("'{}' has no version of {date}; there are {}", name.display(), dates.join(", "))]
+    NoSuchDate {
+        /// As typed, without the date.
+        name: OsString,
+        /// `YYYYMMDD`.
+        date: String,
+        /// Those that there are, the newest first.
+        dates: Vec<String>,
+    },
+    /// Several models have that name.
+    #[error("'{}' is ambiguous{}", name.display(), suggest(": it may be", candidates))]
+    Ambiguous {
+        /// As typed.
+        name: OsString,
+        /// The archived files that it may mean, as they can be typed.
+        candidates: Vec<PathBuf>,
+    },
+    /// The manifest lists the file and it is not there.
+    #[error("'{}' is missing from its archive", .0.display())]
+    Missing(PathBuf),
+    /// The directory that it came from is not a model directory any more.
+    #[error("'{}' is in no model directory; --to DIR says where it goes", .0.display())]
+    NoHome(PathBuf),
+    /// A different file is where it would go.
+    #[error("'{}' exists and is not the archived file", .0.display())]
+    Exists(PathBuf),
+    /// Two versions would become the same file.
+    #[error("'{}' and '{}' would both become '{}'", first.display(), second.display(), to.display())]
+    Collision {
+        /// Where they would go.
+        to: PathBuf,
+        /// An archived file.
+        first: PathBuf,
+        /// Another.
+        second: PathBuf,
+    },
+}
+
+fn suggest(words: &str, paths: &[PathBuf]) -> String {
+    if paths.is_empty() {
+        return String::new();
+    }
+    let quoted: Vec<String> = paths
+        .iter()
+        .map(|path| format!("'{}'", path.display()))
+        .collect();
+    format!("{words} {}", quoted.join(", "))
+}
+
+/// Plans `restore-models`: home, or into a root of [`super::entry::Role::Target`].
+///
+/// There a model that was named gets its original file name; with [`Wanted::All`] its path below
+/// the base is kept, so that models of the same name do not meet.
+///
+/// # Errors
+/// All that is wrong with what was named. With [`Wanted::All`] a model that cannot be restored is a
+/// problem of the plan, and the others are.
+pub fn plan(
+    inventory: &Inventory,
+    wanted: Wanted,
+    to: Option<RootId>,
+) -> Result<OperationPlan, Vec<RestoreError>> {
+    let catalogue = Catalogue::new(versions::models(inventory));
+    let mut restoring = Restoring::new(inventory, to, matches!(wanted, Wanted::All));
+    let mut errors = Vec::new();
+    match wanted {
+        Wanted::All => {
+            for version in catalogue.newest() {
+                if let Err(error) = restoring.add(version) {
+                    restoring.plan.problems.push(Problem {
+                        root: inventory.archives[version.archive].root,
+                        path: version.archived.clone(),
+                        error: error.to_string(),
+                    });
+                }
+            }
+        }
+        Wanted::Named(names) => {
+            for name in names {
+                let added = catalogue
+                    .resolve(inventory, name)
+                    .and_then(|it| restoring.add(it));
+                errors.extend(added.err());
+            }
+        }
+    }
+    if errors.is_empty() {
+        Ok(restoring.finish())
+    } else {
+        Err(errors)
+    }
+}
+
+struct Restoring<'a> {
+    inventory: &'a Inventory,
+    to: Option<RootId>,
+    whole_paths: bool,
+    /// Files that stand where models may go.
+    standing: HashMap<(RootId, PathBuf), EntryId>,
+    given: HashMap<Place, PathBuf>,
+    chosen: HashSet<(usize, usize)>,
+    bytes: u64,
+    plan: OperationPlan,
+}
+
+impl<'a> Restoring<'a> {
+    fn new(inventory: &'a Inventory, to: Option<RootId>, whole_paths: bool) -> Self {
+        let reached = |root: RootId| match to {
+            Some(to) => root == to,
+            None => inventory.root(root).role == Role::Models,
+        };
+        let entries = inventory.entry_ids().map(|id| (id, inventory.entry(id)));
+        let standing = entries
+            .map(|(id, entry)| (id, entry, inventory.root_of(entry)))
+            .filter(|(.., root)| reached(*root))
+            .map(|(id, entry, root)| ((root, inventory.relative_path(entry)), id));
+        Self {
+            inventory,
+            to,
+            whole_paths,
+            standing: standing.collect(),
+            given: HashMap::new(),
+            chosen: HashSet::new(),
+            bytes: 0,
+            plan: OperationPlan::new(Operation::ModelRestoring),
+        }
+    }
+
+    fn add(&mut self, version: &Stored) -> Result<(), RestoreError> {
+        let Some(entry) = version.entry else {
+            return Err(RestoreError::Missing(version.archived.clone()));
+        };
+        let place = self.place(version)?;
+        if !self.chosen.insert((version.archive, version.number)) {
+            return Ok(());
+        }
+        let shown = join_shown(&self.inventory.root(place.root).shown, &place.path);
+        if let Some(first) = self.given.get(&place) {
+            let (first, second) = (first.clone(), version.archived.clone());
+            return Err(RestoreError::Collision {
+                to: shown,
+                first,
+                second,
+            });
+        }
+        if self.is_other(&place, version) {
+            return Err(RestoreError::Exists(shown));
+        }
+        self.given.insert(place.clone(), version.archived.clone());
+        let archive = &self.inventory.archives[version.archive];
+        let restore = Restore {
+            archive: version.archive,
+            line: archive.versions[version.number].line.clone(),
+            to: place,
+            home: self.to.is_none(),
+        };
+        let task = Task::Restore(Box::new(restore));
+        self.plan.act(
+            Verb::Restore,
+            Subject::Entry(entry),
+            Reason::Requested,
+            task,
+        );
+        self.bytes = self.bytes.saturating_add(version.size);
+        Ok(())
+    }
+
+    fn place(&self, version: &Stored) -> Result<Place, RestoreError> {
+        let archive = &self.inventory.archives[version.archive];
+        let original = &archive.versions[version.number].line.original_path.0;
+        let homeless = || RestoreError::NoHome(original.clone());
+        let Some(root) = self.to else {
+            let (root, path) = home(self.inventory, archive, original).ok_or_else(homeless)?;
+            return Ok(Place { root, path });
+        };
+        let path: PathBuf = if self.whole_paths {
+            let shown = shown_original(self.inventory, archive, original);
+            let parts = shown.components().map(|part| match part {
+                Component::Normal(name) => Some(name),
+                _ => None,
+            });
+            parts.flatten().collect()
+        } else {
+            original.file_name().map(PathBuf::from).unwrap_or_default()
+        };
+        if path.as_os_str().is_empty() {
+            return Err(homeless());
+        }
+        Ok(Place { root, path })
+    }
+
+    /// Whether something stands there that cannot be the same. A file of the same size is compared
+    /// when the plan is applied.
+    fn is_other(&self, place: &Place, version: &Stored) -> bool {
+        let standing = self.standing.get(&(place.root, place.path.clone()));
+        standing.is_some_and(|id| {
+            let entry = self.inventory.entry(*id);
+            entry.kind != Kind::File || entry.size != version.size
+        })
+    }
+
+    fn finish(mut self) -> OperationPlan {
+        self.plan
+            .metadata
+            .insert("models", json!(self.plan.actions.len()));
+        self.plan
+            .metadata
+            .insert("restored_bytes", json!(self.bytes));
+        self.plan
+    }
+}
