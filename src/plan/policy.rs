@@ -1,6 +1,7 @@
 //! The rules of every operation, checked and ready to use.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use regex::bytes::{Regex, RegexBuilder};
 
 /// File name patterns. One without `/` is matched against the last component at any depth, one
 /// with `/` against the path relative to the directory, where `*` does not cross a `/`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Globs {
     names: GlobSet,
     paths: GlobSet,
@@ -73,6 +74,12 @@ impl Globs {
     #[must_use]
     pub fn written(&self) -> &[String] {
         &self.written
+    }
+}
+
+impl fmt::Debug for Globs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.written.fmt(f)
     }
 }
 

@@ -1,0 +1,55 @@
+//! Bytecode whose source is gone.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+
+use super::super::entry::{DirId, EntryId, Inventory};
+use super::super::names;
+
+/// The modules beside the `__pycache__` directories.
+pub(super) struct Sources<'a> {
+    /// By `__pycache__`, each with the directory that holds it.
+    modules: HashSet<(DirId, &'a OsStr)>,
+}
+
+impl<'a> Sources<'a> {
+    pub(super) fn find(inventory: &'a Inventory) -> Self {
+        let parents: HashSet<DirId> = inventory
+            .directories
+            .iter()
+            .filter(|row| inventory.directory_name(row) == "__pycache__")
+            .filter_map(|row| row.parent)
+            .collect();
+        let mut modules = HashSet::new();
+        if !parents.is_empty() {
+            let beside = |directory: &DirId| parents.contains(directory);
+            for entry in inventory.entries.iter().filter(|e| beside(&e.directory)) {
+                if let Some(module) = module(inventory.name(entry)) {
+                    modules.insert((entry.directory, module));
+                }
+            }
+        }
+        Self { modules }
+    }
+
+    /// Whether the entry is bytecode in a `__pycache__`, and if so, whether its source is gone.
+    /// Bytecode elsewhere can be imported without a source and is never garbage.
+    pub(super) fn is_orphan(&self, inventory: &Inventory, id: EntryId) -> Option<bool> {
+        let entry = inventory.entry(id);
+        let module = names::bytecode_module(inventory.name(entry))?;
+        let cache = inventory.directory(entry.directory);
+        let parent = cache.parent?;
+        (inventory.directory_name(cache) == "__pycache__")
+            .then(|| !self.modules.contains(&(parent, module)))
+    }
+}
+
+/// The module of `X.py` or, on other systems' trees, `X.pyw`.
+fn module(name: &OsStr) -> Option<&OsStr> {
+    use std::os::unix::ffi::OsStrExt;
+    let bytes = name.as_bytes();
+    let stem = bytes
+        .strip_suffix(b".py")
+        .or_else(|| bytes.strip_suffix(b".pyw"));
+    stem.map(OsStr::from_bytes)
+}
