@@ -113,6 +113,9 @@ pub struct Rotate {
     pub compress: Codec,
     /// How long to wait for its writers before compression is left to a later run.
     pub settle: Duration,
+    /// Rename it even while a process has it open for writing (`mode = "rename"`); otherwise a
+    /// writer that appeared since the scan keeps the log in place.
+    pub despite_writers: bool,
 }
 
 /// Compress a file beside itself, then remove it.

@@ -34,6 +34,26 @@ impl Claims {
         }
     }
 
+    /// Bytes that a filesystem gets back from what is claimed; of files with several names,
+    /// nothing.
+    #[must_use]
+    pub fn bytes_on(&self, inventory: &Inventory, filesystem: u32) -> u64 {
+        self.words
+            .iter()
+            .zip(0_u32..)
+            .filter(|(word, _)| **word != 0)
+            .flat_map(|(word, at)| {
+                (0..64_u32)
+                    .filter(move |bit| word & (1 << bit) != 0)
+                    .map(move |bit| inventory.entry(EntryId(at * 64 + bit)))
+            })
+            .filter(|entry| {
+                let root = inventory.root(inventory.root_of(entry));
+                entry.links <= 1 && root.filesystem == Some(filesystem)
+            })
+            .fold(0, |sum, entry| sum.saturating_add(entry.disk_usage()))
+    }
+
     /// Whether an operation before acts on it.
     #[must_use]
     pub fn contains(&self, id: EntryId) -> bool {

@@ -24,11 +24,14 @@ pub struct DirId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId(pub u32);
 
-/// What an operation does in a directory.
+/// What an operation does in a directory. Where one directory has several roles, the first in
+/// this order wins: what cannot be made again comes before what can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Model files; where one directory has several roles, this one wins: models are irreplaceable.
+    /// Archived models.
+    Archive,
+    /// Model files.
     Models,
     /// Logs and their rotated files.
     Logs,
@@ -36,8 +39,6 @@ pub enum Role {
     Cache,
     /// Temporary files, searched for garbage alone.
     Garbage,
-    /// Archived models.
-    Archive,
     /// A place that is only written to (`restore-models --to`).
     Target,
 }

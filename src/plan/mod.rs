@@ -7,11 +7,25 @@
 pub mod action;
 pub mod agents;
 pub mod archive;
+pub mod cache;
 pub mod claims;
+pub mod clock;
 pub mod entry;
+pub mod family;
 pub mod host;
+pub mod models;
+pub mod names;
+pub mod order;
 pub mod outcome;
 pub mod policy;
 pub mod processes;
 pub mod reason;
+// pub mod restore;
+pub mod retention;
+pub mod rotated;
+pub mod scope;
 pub mod time;
+// pub mod versions;
+
+#[cfg(test)]
+pub(crate) mod testing;

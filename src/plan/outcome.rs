@@ -1,6 +1,7 @@
 //! What came of a plan.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::action::Plan;
@@ -35,6 +36,8 @@ pub struct OperationOutcome {
     pub errors: HashMap<u32, String>,
     /// What a person should know of an action (why it is deferred, what changed).
     pub notes: HashMap<u32, String>,
+    /// What failed beside the actions: sysopt's own records, with the path as reports show it.
+    pub faults: Vec<(PathBuf, String)>,
     /// How long it took.
     pub duration: Duration,
 }

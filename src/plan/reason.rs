@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use humansize::{FormatSizeOptions, format_size};
 
-use super::entry::Kind;
+use super::entry::{Kind, Walk};
 use super::time::Time;
 
 /// Why an action is planned.
@@ -40,8 +40,13 @@ pub enum Reason {
     Expired(Box<Older>),
     /// The rotated files or versions take more than allowed.
     TotalSize(Box<Exceeds>),
+    /// The oldest rotated file or version on a filesystem with too little free space; made so long
+    /// ago.
+    OldestLowSpace(Duration32),
     /// A model not used for longer than `archive_after`.
     NotUsed(Box<Older>),
+    /// A model not changed for longer than `archive_after`, where reads do not count.
+    NotModified(Box<Older>),
     /// Asked for by name.
     Requested,
     /// A temporary file of sysopt that no run holds any more.
@@ -294,9 +299,18 @@ impl fmt::Display for Reason {
                 size(over.bytes),
                 size(over.limit)
             ),
+            Self::OldestLowSpace(ago) => {
+                write!(f, "free space under min_free, the oldest, made {ago} ago")
+            }
             Self::NotUsed(older) => write!(
                 f,
                 "not used for {}, over {}",
+                span(older.age),
+                span(older.limit)
+            ),
+            Self::NotModified(older) => write!(
+                f,
+                "not modified for {}, over {}",
                 span(older.age),
                 span(older.limit)
             ),
@@ -312,6 +326,30 @@ impl fmt::Display for Reason {
 }
 
 impl Keep {
+    /// Why a directory that was not read stays; `None` for one that was.
+    #[must_use]
+    pub const fn unwalked(walk: Walk) -> Option<Self> {
+        match walk {
+            Walk::Walked => None,
+            Walk::Mount => Some(Self::OtherFilesystem),
+            Walk::Root(_) => Some(Self::OtherOwner),
+            Walk::Archive => Some(Self::InArchive),
+            Walk::State => Some(Self::State),
+            Walk::Marked(mark) => Some(Self::Marked(mark)),
+            Walk::Unreadable => Some(Self::Unreadable),
+        }
+    }
+
+    /// Why something that is not a regular file stays; `None` for one that is.
+    #[must_use]
+    pub const fn irregular(kind: Kind) -> Option<Self> {
+        match kind {
+            Kind::File => None,
+            Kind::Mount => Some(Self::OtherFilesystem),
+            kind => Some(Self::NotRegular(kind)),
+        }
+    }
+
     /// The key under which `metadata.kept` counts it.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -410,7 +448,7 @@ impl Keep {
             Self::Retained => "within the limits of retention",
             Self::Foreign => "rotated by another tool (adopt = true takes it over)",
             Self::SeveralLinks => "has several names",
-            Self::NameTooLong => "its name is too long for a rotated name",
+            Self::NameTooLong => "its name is too long to be made longer",
             Self::LinkTarget => "a symbolic link points to it",
             Self::Pinned => "pinned",
             Self::Newest => "the newest of its family",

@@ -1,1 +1,13 @@
-fn main() {}
+//! The integration tests, as one binary: a file per subject, on a real file system.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests build and change trees themselves"
+)]
+
+mod command_line;
+mod dry_run;
+mod first_tries;
+mod fixture;
+mod generated;
+mod require;

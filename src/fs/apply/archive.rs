@@ -1,0 +1,406 @@
+//! Moving models into an archive, and removing versions from it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use super::remove::remove_found;
+use super::step::{Found, Halt, Step, entry_of, vanished};
+use super::{Run, disk, with};
+use crate::fs::books::ArchiveBooks;
+use crate::fs::compress::{self, forget_pages};
+use crate::fs::dir;
+use crate::fs::evidence;
+use crate::fs::lease::{self, Use};
+use crate::fs::temporary::{Temporary, times};
+use crate::plan::action::{ArchiveModel, ExpireModel, Subject};
+use crate::plan::archive::{Event, MANIFEST, MANIFEST_SCHEMA, ManifestLine, StoredPath};
+use crate::plan::entry::{Inventory, Owner};
+use crate::plan::policy::Codec;
+
+/// The archives that this run writes to.
+#[derive(Default)]
+pub struct Archives {
+    open: HashMap<usize, OpenArchive>,
+}
+
+/// One of them: its directory, its records, and the digests of what it holds now.
+pub struct OpenArchive {
+    pub dir: OwnedFd,
+    pub books: ArchiveBooks,
+    owner: Owner,
+    digests: BTreeMap<PathBuf, String>,
+}
+
+impl Archives {
+    /// Brings the lists of digests up to date; what failed, by path.
+    pub fn close(&mut self, inventory: &Inventory) -> Vec<(PathBuf, String)> {
+        let mut faults = Vec::new();
+        for (index, archive) in self.open.drain() {
+            if let Err(error) = archive.write_digests() {
+                let root = inventory.archives[index].root;
+                let shown = inventory.root(root).shown.join(MANIFEST);
+                faults.push((shown, error.to_string()));
+            }
+        }
+        faults
+    }
+}
+
+impl OpenArchive {
+    fn write_digests(&self) -> io::Result<()> {
+        let list: Vec<_> = self
+            .digests
+            .iter()
+            .map(|(path, sum)| (path.clone(), sum.clone()))
+            .collect();
+        self.books.write_digests(&list)
+    }
+}
+
+impl Run<'_> {
+    /// Moves a model: the manifest first, then one rename that replaces nothing.
+    pub fn archive(&mut self, subject: Subject, model: &ArchiveModel) -> Result<Step, Halt> {
+        let id = entry_of(subject)?;
+        let found = self.find(id)?;
+        let file = found.open()?;
+        if lease::users(&file) == Use::Busy {
+            return Err(Halt::Changed("somebody uses it now".to_owned()));
+        }
+        let sum = evidence::digest(&file, self.surroundings).map_err(with("cannot read"))?;
+        if !found.seen.unchanged(&dir::look_at(&file)?) {
+            return Err(Halt::Changed("it changed while it was read".to_owned()));
+        }
+        self.open_archive(model.archive)?;
+        let line = self.line(&found, model, &hex(sum));
+        if model.stored {
+            self.join_stored(&found, &file, model, &line)
+        } else {
+            self.move_in(&found, &file, model, &line)
+        }
+    }
+
+    fn line(&self, found: &Found<'_>, model: &ArchiveModel, sum: &str) -> ManifestLine {
+        let stat = found.seen.stat;
+        ManifestLine {
+            schema: MANIFEST_SCHEMA.to_owned(),
+            event: Event::Archived,
+            original_path: StoredPath(model.original.clone()),
+            archived_path: StoredPath(model.to.clone()),
+            size: stat.size,
+            sha256: sum.to_owned(),
+            stored_sha256: sum.to_owned(),
+            mtime_ns: stat.mtime.0,
+            mode: stat.owner.mode,
+            uid: stat.owner.uid,
+            gid: stat.owner.gid,
+            family: model.family.clone(),
+            time: self.surroundings.now,
+            codec: Codec::None.name().to_owned(),
+        }
+    }
+
+    fn move_in(
+        &mut self,
+        found: &Found<'_>,
+        file: &File,
+        model: &ArchiveModel,
+        line: &ManifestLine,
+    ) -> Result<Step, Halt> {
+        let archive = self.opened(model.archive)?;
+        let (parent, name) = archive.place(&model.to)?;
+        if dir::look(&parent, name).is_ok() {
+            return Err(Halt::Changed(
+                "its archived name appeared meanwhile".to_owned(),
+            ));
+        }
+        archive
+            .books
+            .append(line)
+            .map_err(with("cannot write the manifest"))?;
+        let moved = if dir::look_at(&parent)?.device == found.seen.device {
+            rename_in(found, file, &parent, name)
+        } else {
+            self.copy_in(found, file, &parent, name, &line.sha256)
+        };
+        let freed = moved.inspect_err(|_| self.settle_books(model, line))?;
+        self.settle_books(model, line);
+        Ok(Step::done(freed))
+    }
+
+    /// Makes the records say what is there: a line without its file would look like a loss.
+    fn settle_books(&mut self, model: &ArchiveModel, line: &ManifestLine) {
+        let Ok(archive) = self.opened(model.archive) else {
+            return;
+        };
+        if evidence::exists(&archive.dir, &model.to) {
+            let sum = line.stored_sha256.clone();
+            archive.digests.insert(model.to.clone(), sum);
+        } else {
+            let _ = archive.books.append(&ManifestLine {
+                event: Event::Expired,
+                ..line.clone()
+            });
+        }
+    }
+
+    /// The archive has the same bytes already: proved again, recorded, and the original goes.
+    fn join_stored(
+        &mut self,
+        found: &Found<'_>,
+        file: &File,
+        model: &ArchiveModel,
+        line: &ManifestLine,
+    ) -> Result<Step, Halt> {
+        let watch = self.surroundings;
+        let archive = self.opened(model.archive)?;
+        let (parent, name) = archive.place(&model.to)?;
+        let (stored, _) = dir::open_file(&parent, name).map_err(vanished)?;
+        if hex(evidence::digest(&stored, watch)?) != line.sha256 {
+            return Err(Halt::Changed("the archived file is another now".to_owned()));
+        }
+        stored.sync_all()?;
+        archive
+            .books
+            .append(line)
+            .map_err(with("cannot write the manifest"))?;
+        remove_found(found, Some(file))?;
+        dir::sync(&*found.parent)?;
+        Ok(Step {
+            note: Some("the archive has the same content; stored once".to_owned()),
+            ..Step::done(disk(found.entry.disk_usage()))
+        })
+    }
+
+    /// Another filesystem: copy, sync, read back, publish, and only then remove the original.
+    fn copy_in(
+        &self,
+        found: &Found<'_>,
+        file: &File,
+        parent: &OwnedFd,
+        name: &std::ffi::OsStr,
+        sum: &str,
+    ) -> Result<i64, Halt> {
+        let stat = found.seen.stat;
+        let made = Temporary::new(parent).map_err(with("cannot copy"))?;
+        copy_proved(file, &made, sum, self.surroundings)?;
+        made.resemble(file, &found.seen, Some(times(stat.atime, stat.mtime)))?;
+        made.file().sync_all()?;
+        let written = dir::look_at(made.file())?.stat.blocks;
+        if !found.seen.unchanged(&dir::look_at(file)?) {
+            return Err(Halt::Changed("it changed while it was copied".to_owned()));
+        }
+        made.publish(name).map_err(with("cannot publish"))?;
+        dir::sync(parent)?;
+        remove_found(found, Some(file))?;
+        dir::sync(&*found.parent)?;
+        Ok(disk(stat.blocks.saturating_mul(512)) - disk(written.saturating_mul(512)))
+    }
+
+    /// Removes a version: out of the digests, into the manifest as expired, then from the disk.
+    pub fn expire_model(&mut self, subject: Subject, version: &ExpireModel) -> Result<Step, Halt> {
+        let id = entry_of(subject)?;
+        let found = self.find(id)?;
+        let file = found.open_if_readable()?;
+        let listed = self.inventory.archives[version.archive]
+            .versions
+            .iter()
+            .find(|known| known.line.archived_path.0 == version.path)
+            .map(|known| known.line.clone());
+        let now = self.surroundings.now;
+        self.open_archive(version.archive)?;
+        let archive = self.opened(version.archive)?;
+        archive.digests.remove(&version.path);
+        archive.write_digests()?;
+        if let Some(line) = listed {
+            archive
+                .books
+                .append(&ManifestLine {
+                    event: Event::Expired,
+                    time: now,
+                    ..line
+                })
+                .map_err(with("cannot write the manifest"))?;
+        }
+        let freed = if found.seen.stat.links <= 1 {
+            disk(found.entry.disk_usage())
+        } else {
+            0
+        };
+        remove_found(&found, file.as_ref())?;
+        dir::sync(&*found.parent)?;
+        Ok(Step::done(freed))
+    }
+
+    /// Opens an archive and its records, making both where they are missing.
+    pub fn open_archive(&mut self, index: usize) -> Result<(), Halt> {
+        if self.archives.open.contains_key(&index) {
+            return Ok(());
+        }
+        let archive = &self.inventory.archives[index];
+        let owner = self.owner_for(index);
+        let dir = self.archive_dir(index, owner)?;
+        let books = ArchiveBooks::open(&dir).map_err(with("cannot open the manifest"))?;
+        let digests = archive
+            .versions
+            .iter()
+            .filter(|version| version.entry.is_some())
+            .map(|version| {
+                let line = &version.line;
+                (line.archived_path.0.clone(), line.stored_sha256.clone())
+            })
+            .collect();
+        self.archives.open.insert(
+            index,
+            OpenArchive {
+                dir,
+                books,
+                owner,
+                digests,
+            },
+        );
+        Ok(())
+    }
+
+    pub fn opened(&mut self, index: usize) -> Result<&mut OpenArchive, Halt> {
+        self.archives
+            .open
+            .get_mut(&index)
+            .ok_or_else(|| Halt::Failed(io::ErrorKind::NotFound.into()))
+    }
+
+    /// The archive belongs to whom its model directory belongs to.
+    fn owner_for(&self, index: usize) -> Owner {
+        let archive = &self.inventory.archives[index];
+        let top = archive
+            .models
+            .first()
+            .and_then(|root| self.inventory.root(*root).top);
+        let owner = top.map_or_else(Owner::default, |top| {
+            self.inventory.owner(self.inventory.directory(top).owner)
+        });
+        Owner {
+            mode: (owner.mode & 0o777) | 0o700,
+            ..owner
+        }
+    }
+
+    fn archive_dir(&self, index: usize, owner: Owner) -> Result<OwnedFd, Halt> {
+        let archive = &self.inventory.archives[index];
+        let open = self.surroundings.roots.get(archive.root);
+        if let Some(fd) = &open.fd {
+            return Ok(fd.try_clone()?);
+        }
+        if let Some(problem) = &open.problem {
+            return Err(Halt::Failed(io::Error::new(
+                problem.kind(),
+                format!("cannot open '{}': {problem}", open.spec.shown.display()),
+            )));
+        }
+        let made = match (&open.spec.inside, archive.models.first()) {
+            (Some((_, below)), Some(model)) => {
+                dir::make_below(self.surroundings.roots.fd(*model)?, below, owner)
+            }
+            _ => make_path(&open.spec.path, owner),
+        };
+        Ok(made.map_err(with("cannot make the archive"))?)
+    }
+}
+
+impl OpenArchive {
+    /// The directory and the last component of a path in the archive, made where missing.
+    pub fn place<'p>(&self, path: &'p Path) -> Result<(OwnedFd, &'p std::ffi::OsStr), Halt> {
+        let name = path
+            .file_name()
+            .ok_or_else(|| Halt::Failed(io::ErrorKind::InvalidInput.into()))?;
+        let below = path.parent().unwrap_or(Path::new(""));
+        let parent = dir::make_below(&self.dir, below, self.owner)
+            .map_err(with("cannot make a directory in the archive"))?;
+        Ok((parent, name))
+    }
+}
+
+/// Makes an absolute path, from the nearest directory that exists.
+pub fn make_path(path: &Path, owner: Owner) -> io::Result<OwnedFd> {
+    let mut missing = PathBuf::new();
+    for ancestor in path.ancestors() {
+        match dir::open_root(ancestor) {
+            Ok(fd) => return dir::make_below(fd, &missing, owner),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let name = ancestor.file_name().map_or(Path::new(""), Path::new);
+                missing = if missing.as_os_str().is_empty() {
+                    name.to_path_buf()
+                } else {
+                    name.join(&missing)
+                };
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::NotFound.into())
+}
+
+/// One rename on the same filesystem, proved to have moved what was read.
+fn rename_in(
+    found: &Found<'_>,
+    file: &File,
+    parent: &OwnedFd,
+    name: &std::ffi::OsStr,
+) -> Result<i64, Halt> {
+    if lease::hold_against_users(file) == Use::Busy {
+        return Err(Halt::Changed("somebody uses it now".to_owned()));
+    }
+    let from = found.parent.as_fd();
+    dir::rename_new(from, found.name, parent, name).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            Halt::Changed("its archived name appeared meanwhile".to_owned())
+        }
+        _ => vanished(error),
+    })?;
+    if dir::look(parent, name)?.identity() != found.seen.identity() {
+        dir::rename_new(parent, name, from, found.name)?;
+        return Err(Halt::Changed("another file has its name now".to_owned()));
+    }
+    dir::sync(parent)?;
+    dir::sync(from)?;
+    Ok(0)
+}
+
+/// Copies a file from its beginning and proves the digest of what the disk gives back.
+pub fn copy_proved(
+    from: &File,
+    made: &Temporary,
+    sum: &str,
+    watch: &dyn compress::Watch,
+) -> Result<(), Halt> {
+    use std::io::Seek;
+    let mut source = from;
+    source.rewind()?;
+    compress::encode(source, made.file(), Codec::None, watch).map_err(with("cannot copy"))?;
+    made.file().sync_all().map_err(with("cannot copy"))?;
+    // Past the cache, as far as the kernel lets us: what counts is what the disk has.
+    forget_pages(made.file());
+    let mut written = made.file();
+    written.rewind()?;
+    if hex(evidence::digest(written, watch)?) == sum {
+        forget_pages(made.file());
+        Ok(())
+    } else {
+        Err(Halt::Failed(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("the copy's sha256 is not {sum}; nothing was published"),
+        )))
+    }
+}
+
+/// Lower-case hexadecimal, as `sha256sum` prints it.
+pub fn hex(sum: [u8; 32]) -> String {
+    sum.iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}

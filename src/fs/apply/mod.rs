@@ -1,0 +1,197 @@
+//! Acting: the only code that changes a user's disk.
+//!
+//! A plan is taken by value, so it is applied at most once. Its actions run in order; one that
+//! fails is reported and later ones go on, unless they need it. Before each change the file is
+//! compared with what the scan saw; what has changed since then is left alone.
+
+mod archive;
+mod remove;
+mod rename;
+mod restore;
+mod step;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::time::Instant;
+
+use super::compress::Watch;
+use super::dir;
+use super::lease::{self, Use};
+use super::roots::Roots;
+use crate::plan::action::{Action, OperationPlan, Plan, Task, item_bytes};
+use crate::plan::entry::Inventory;
+use crate::plan::outcome::{Ended, OperationOutcome, Outcome, Progress, Status};
+use crate::plan::time::Time;
+use archive::Archives;
+use step::{Directories, Halt, Step};
+
+/// What applying needs beside the plan.
+pub struct Surroundings<'a> {
+    /// The directories, open.
+    pub roots: &'a Roots,
+    /// Asked between actions, and about every quarter of a mebibyte within one.
+    pub stop: &'a dyn Fn() -> Option<Ended>,
+    /// Told how far the work is.
+    pub progress: &'a dyn Progress,
+    /// Whether a process has the file of this device and inode open for writing, as far as the
+    /// process table tells: asked where the kernel grants no lease.
+    pub writers: &'a dyn Fn((u64, u64)) -> Use,
+    /// Written into records.
+    pub now: Time,
+}
+
+impl Surroundings<'_> {
+    /// Whether anyone may have the file open for writing; what cannot be known counts as yes.
+    fn may_have_writers(&self, file: &File) -> bool {
+        match lease::writers(file) {
+            Use::Free => false,
+            Use::Busy => true,
+            Use::Unknown => {
+                dir::look_at(file).map_or(true, |seen| (self.writers)(seen.identity()) != Use::Free)
+            }
+        }
+    }
+}
+
+impl Watch for Surroundings<'_> {
+    fn read(&self, bytes: u64) {
+        self.progress.bytes(bytes);
+    }
+
+    /// Within an item only a signal ends the work; a time limit waits for its end.
+    fn stop(&self) -> bool {
+        matches!((self.stop)(), Some(Ended::Signal(_)))
+    }
+}
+
+/// Carries out a plan, collecting every failure.
+#[must_use]
+pub fn apply(plan: Plan, surroundings: &Surroundings<'_>) -> Outcome {
+    let mut run = Run {
+        surroundings,
+        inventory: &plan.inventory,
+        directories: Directories::new(surroundings.roots, &plan.inventory),
+        archives: Archives::default(),
+        touched: HashMap::new(),
+    };
+    let operations = plan
+        .operations
+        .iter()
+        .map(|operation| run.operation(operation))
+        .collect();
+    drop(run);
+    Outcome {
+        ended: (surroundings.stop)(),
+        operations,
+        plan,
+    }
+}
+
+/// The state of one application.
+struct Run<'a> {
+    surroundings: &'a Surroundings<'a>,
+    inventory: &'a Inventory,
+    directories: Directories<'a>,
+    archives: Archives,
+    /// Change time and link count of files of which we removed another name, by device and inode.
+    touched: HashMap<(u64, u64), (Time, u32)>,
+}
+
+impl Run<'_> {
+    fn operation(&mut self, operation: &OperationPlan) -> OperationOutcome {
+        let begun = Instant::now();
+        let mut outcome = OperationOutcome::default();
+        let mut freed = 0;
+        self.announce(operation);
+        for (number, action) in (0_u32..).zip(&operation.actions) {
+            let step = if (self.surroundings.stop)().is_some() {
+                Err(Halt::Stopped)
+            } else if let Some(halt) = unmet(action, &outcome) {
+                Err(halt)
+            } else {
+                self.act(action)
+            };
+            freed += record(&mut outcome, number, step);
+            self.surroundings.progress.action();
+        }
+        outcome.faults = self.archives.close(self.inventory);
+        outcome.bytes_freed = Some(freed);
+        outcome.duration = begun.elapsed();
+        outcome
+    }
+
+    fn announce(&self, operation: &OperationPlan) {
+        let bytes = operation
+            .actions
+            .iter()
+            .filter(|action| !matches!(action.task, Task::Unlink | Task::RemoveDirectory))
+            .map(|action| item_bytes(self.inventory, action))
+            .sum();
+        self.surroundings.progress.begin(
+            operation.operation,
+            operation.actions.len() as u64,
+            bytes,
+        );
+    }
+
+    fn act(&mut self, action: &Action) -> Result<Step, Halt> {
+        match &action.task {
+            Task::Unlink => self.unlink(action.subject),
+            Task::RemoveDirectory => self.remove_directory(action.subject),
+            Task::Rotate(rotate) => self.rotate(action.subject, rotate),
+            Task::Compress(compress) => self.compress(action.subject, compress),
+            Task::Archive(model) => self.archive(action.subject, model),
+            Task::ExpireModel(version) => self.expire_model(action.subject, version),
+            Task::Restore(restore) => self.restore(action.subject, restore),
+        }
+    }
+}
+
+/// How an action ends whose need was not met: what was left alone for a good reason is no failure.
+fn unmet(action: &Action, outcome: &OperationOutcome) -> Option<Halt> {
+    match outcome.statuses.get(action.needs? as usize) {
+        Some(Status::Done | Status::Deferred) => None,
+        Some(Status::Changed) => Some(Halt::Changed("what it needs was left alone".to_owned())),
+        _ => Some(Halt::Unmet),
+    }
+}
+
+/// Writes down what came of an action; the bytes that it freed.
+fn record(outcome: &mut OperationOutcome, number: u32, step: Result<Step, Halt>) -> i64 {
+    let (status, note, freed) = match step {
+        Ok(step) => (step.status, step.note, step.freed),
+        Err(Halt::Changed(what)) => (Status::Changed, Some(what), 0),
+        Err(Halt::Stopped) => (Status::NotReached, None, 0),
+        Err(Halt::Unmet) => (
+            Status::NotReached,
+            Some("what it needs failed".to_owned()),
+            0,
+        ),
+        Err(Halt::Failed(error)) => {
+            outcome.errors.insert(number, error.to_string());
+            (Status::Failed, None, 0)
+        }
+    };
+    outcome.statuses.push(status);
+    if let Some(note) = note {
+        outcome.notes.insert(number, note);
+    }
+    freed
+}
+
+/// Allocated blocks as bytes, signed for differences.
+fn disk(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// A failure with what was being done, kept as the kind that it is.
+fn with(doing: &'static str) -> impl Fn(io::Error) -> io::Error {
+    move |error| {
+        if super::compress::is_stopped(&error) {
+            error
+        } else {
+            io::Error::new(error.kind(), format!("{doing}: {error}"))
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Rotating a log by renaming it, and compressing what was rotated.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Seek};
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::step::{self, Found, Halt, Step, entry_of, vanished};
+use super::{Run, Surroundings, disk, with};
+use crate::fs::compress::{self, Watch, forget_pages};
+use crate::fs::dir::{self, Seen};
+use crate::fs::lease::{self, Use};
+use crate::fs::temporary::{Temporary, times};
+use crate::plan::action::{Compress, Rotate, Subject};
+use crate::plan::outcome::Status;
+use crate::plan::policy::Codec;
+
+impl Run<'_> {
+    /// Renames the log, puts an empty one in its place, and compresses the rotated file.
+    pub fn rotate(&mut self, subject: Subject, rotate: &Rotate) -> Result<Step, Halt> {
+        let id = entry_of(subject)?;
+        let found = self.find_live(id)?;
+        let file = found.open()?;
+        if !rotate.despite_writers && lease::writers(&file) == Use::Busy {
+            return Err(Halt::Changed("a process opened it for writing".to_owned()));
+        }
+        // Complete before it appears: a full disk is met before anything has changed.
+        let fresh = Temporary::new(&*found.parent).map_err(with("cannot make the new log"))?;
+        fresh.resemble(&file, &found.seen, None)?;
+        take_away(&found, &rotate.to)?;
+        put_in_place(fresh, &found)?;
+        if rotate.compress == Codec::None {
+            return Ok(Step::done(0));
+        }
+        drop(file);
+        self.compress_rotated(&found.parent, rotate)
+    }
+
+    fn compress_rotated(&self, parent: &Rc<OwnedFd>, rotate: &Rotate) -> Result<Step, Halt> {
+        let (file, seen) = dir::open_file(&**parent, &rotate.to).map_err(vanished)?;
+        if self.wait_for_writers(&file, rotate.settle) {
+            return Ok(Step {
+                status: Status::Deferred,
+                freed: 0,
+                note: Some(format!(
+                    "rotated to {}; a process still writes to it, so a later run compresses it",
+                    rotate.to.display()
+                )),
+            });
+        }
+        let mut to = rotate.to.clone();
+        to.push(rotate.compress.suffix());
+        let source = Source {
+            parent,
+            name: &rotate.to,
+            file: &file,
+            seen,
+        };
+        self.compress_source(&source, &to, rotate.compress)
+            .map_err(|halt| match halt {
+                Halt::Failed(error) => Halt::Failed(io::Error::new(
+                    error.kind(),
+                    format!(
+                        "rotated to {}, but not compressed: {error}",
+                        rotate.to.display()
+                    ),
+                )),
+                other => other,
+            })
+    }
+
+    /// Waits until nobody writes to the file any more; whether somebody still does.
+    fn wait_for_writers(&self, file: &File, settle: Duration) -> bool {
+        let begun = Instant::now();
+        while self.surroundings.may_have_writers(file) {
+            if begun.elapsed() >= settle || self.surroundings.stop() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        false
+    }
+
+    /// Compresses a file that no run has finished, beside itself.
+    pub fn compress(&mut self, subject: Subject, task: &Compress) -> Result<Step, Halt> {
+        let id = entry_of(subject)?;
+        let found = self.find(id)?;
+        let file = found.open()?;
+        if self.surroundings.may_have_writers(&file)
+            || (task.exclusive && lease::users(&file) == Use::Busy)
+        {
+            return Ok(Step {
+                status: Status::Deferred,
+                freed: 0,
+                note: Some("a process has it open".to_owned()),
+            });
+        }
+        let source = Source {
+            parent: &found.parent,
+            name: found.name,
+            file: &file,
+            seen: found.seen,
+        };
+        if task.published {
+            self.finish_published(&source, &task.to, task.codec)
+        } else {
+            self.compress_source(&source, &task.to, task.codec)
+        }
+    }
+
+    fn compress_source(&self, source: &Source<'_>, to: &OsStr, codec: Codec) -> Result<Step, Halt> {
+        let made = Temporary::new(&**source.parent).map_err(with("cannot compress"))?;
+        let watch = self.surroundings;
+        compress::encode(source.file, made.file(), codec, watch)
+            .map_err(with("cannot compress"))?;
+        let stat = source.seen.stat;
+        made.resemble(
+            source.file,
+            &source.seen,
+            Some(times(stat.atime, stat.mtime)),
+        )
+        .map_err(with("cannot give the compressed file its owner"))?;
+        made.file().sync_all().map_err(with("cannot compress"))?;
+        if !reads_back(source.file, made.file(), codec, watch)? {
+            return Err(Halt::Failed(io::Error::other(
+                "the compressed file does not read back as the original; the original stays",
+            )));
+        }
+        source.still_unchanged(watch)?;
+        let written = dir::look_at(made.file())?.stat.blocks;
+        forget_pages(made.file());
+        made.publish(to).map_err(with("cannot publish"))?;
+        dir::sync(&**source.parent)?;
+        source.remove()?;
+        Ok(Step::done(
+            disk(stat.blocks.saturating_mul(512)) - disk(written.saturating_mul(512)),
+        ))
+    }
+
+    /// A run was killed between publishing the compressed file and removing its source.
+    fn finish_published(
+        &self,
+        source: &Source<'_>,
+        to: &OsStr,
+        codec: Codec,
+    ) -> Result<Step, Halt> {
+        let (published, _) = dir::open_file(&**source.parent, to).map_err(vanished)?;
+        if !reads_back(source.file, &published, codec, self.surroundings)? {
+            return Err(Halt::Failed(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                format!(
+                    "{} exists with other content; move one of them away",
+                    to.display()
+                ),
+            )));
+        }
+        source.still_unchanged(self.surroundings)?;
+        source.remove()?;
+        Ok(Step {
+            note: Some("compressed by an earlier run".to_owned()),
+            ..Step::done(disk(source.seen.stat.blocks.saturating_mul(512)))
+        })
+    }
+}
+
+/// A file that is being compressed.
+struct Source<'a> {
+    parent: &'a Rc<OwnedFd>,
+    name: &'a OsStr,
+    file: &'a File,
+    seen: Seen,
+}
+
+impl Source<'_> {
+    /// Nobody wrote to it while it was read, or has it open for writing now.
+    fn still_unchanged(&self, surroundings: &Surroundings<'_>) -> Result<(), Halt> {
+        let now = dir::look_at(self.file)?;
+        let named = dir::look(&**self.parent, self.name).map_err(vanished)?;
+        if !self.seen.unchanged(&now) || named.identity() != now.identity() {
+            return Err(Halt::Changed(
+                "it changed while it was compressed".to_owned(),
+            ));
+        }
+        if surroundings.may_have_writers(self.file) {
+            return Err(Halt::Changed(
+                "a process opened it for writing while it was compressed".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    fn remove(&self) -> Result<(), Halt> {
+        forget_pages(self.file);
+        step::unlink(&**self.parent, self.name)
+            .map_err(with("compressed, but the original could not be removed"))?;
+        dir::sync(&**self.parent)?;
+        Ok(())
+    }
+}
+
+/// Whether the stored file gives the bytes of the original, both read from their beginning.
+fn reads_back(
+    original: &File,
+    stored: &File,
+    codec: Codec,
+    watch: &dyn Watch,
+) -> Result<bool, Halt> {
+    let (mut from, mut to) = (original, stored);
+    from.rewind()?;
+    to.rewind()?;
+    // The bytes were counted when they were read for the first time.
+    let quiet = Uncounted(watch);
+    let decoder = compress::decoder(stored, codec)?;
+    match compress::same(original, decoder, &quiet) {
+        // What does not even decode does not read back.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other
+            ) && !compress::is_stopped(&error) =>
+        {
+            Ok(false)
+        }
+        other => Ok(other?),
+    }
+}
+
+struct Uncounted<'a>(&'a dyn Watch);
+
+impl Watch for Uncounted<'_> {
+    fn read(&self, _bytes: u64) {}
+
+    fn stop(&self) -> bool {
+        self.0.stop()
+    }
+}
+
+/// Renames the log, and proves that it was the log that was renamed.
+fn take_away(found: &Found<'_>, to: &OsString) -> Result<(), Halt> {
+    let dir = found.parent.as_fd();
+    dir::rename_new(dir, found.name, dir, to).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            Halt::Changed(format!("{} appeared meanwhile", to.display()))
+        }
+        _ => vanished(error),
+    })?;
+    let moved = dir::look(dir, to)?;
+    if moved.identity() == found.seen.identity() {
+        return Ok(());
+    }
+    // Another file took the name in the last instant: it goes back to where it was.
+    dir::rename_new(dir, to, dir, found.name)?;
+    Err(Halt::Changed("another file has its name now".to_owned()))
+}
+
+/// Gives the new log its name. A writer that made one itself in between keeps it.
+fn put_in_place(fresh: Temporary, found: &Found<'_>) -> Result<(), Halt> {
+    match fresh.publish(found.name) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => {
+            return Err(Halt::Failed(io::Error::new(
+                error.kind(),
+                format!("rotated, but the new log could not be put in place: {error}"),
+            )));
+        }
+        Ok(()) => {}
+    }
+    dir::sync(&*found.parent)?;
+    Ok(())
+}

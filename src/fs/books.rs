@@ -1,0 +1,276 @@
+//! sysopt's own records: state, history, manifests, digests. The one writer of them.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+
+use super::dir;
+use super::temporary::Temporary;
+use crate::plan::archive::{DIGESTS, MANIFEST, ManifestLine};
+use crate::plan::entry::Owner;
+
+/// Records are read back whole; one larger than this is not ours.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// A directory of records.
+#[derive(Debug)]
+pub struct Books {
+    dir: OwnedFd,
+}
+
+impl Books {
+    /// Opens the directory of the state, if it exists.
+    ///
+    /// # Errors
+    /// Those of `open(2)`; a symbolic link in its place is refused.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let (parent, name) = split(path)?;
+        let dir = dir::open_dir(dir::open_root(parent)?, name)?;
+        Ok(Self { dir })
+    }
+
+    /// Opens the directory of the state, making it where it is missing, with its parent's owner.
+    ///
+    /// # Errors
+    /// Those of `open(2)` and `mkdir(2)`.
+    pub fn make(path: &Path) -> io::Result<Self> {
+        let (parent, name) = split(path)?;
+        let parent = dir::open_root(parent)?;
+        let owner = Owner {
+            mode: 0o755,
+            ..dir::look_at(&parent)?.stat.owner
+        };
+        let dir = dir::make_below(&parent, Path::new(name), owner)?;
+        Ok(Self { dir })
+    }
+
+    /// Its device and inode.
+    ///
+    /// # Errors
+    /// Those of `statx(2)`.
+    pub fn identity(&self) -> io::Result<(u64, u64)> {
+        Ok(dir::look_at(&self.dir)?.identity())
+    }
+
+    /// Reads a record; `None` where there is none.
+    ///
+    /// # Errors
+    /// Those of reading; `InvalidData` for one that is too large to be ours.
+    pub fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        let (file, seen) = match dir::open_file(&self.dir, name.as_ref()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        if seen.stat.size > LARGEST {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "too large"));
+        }
+        let mut bytes = Vec::new();
+        file.take(LARGEST).read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    }
+
+    /// Replaces a record, atomically and synced, mode 0600, with the directory's owner.
+    ///
+    /// # Errors
+    /// Those of writing; the old record is then still there.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let owner = Owner {
+            mode: 0o600,
+            ..dir::look_at(&self.dir)?.stat.owner
+        };
+        replace(&self.dir, name.as_ref(), bytes, owner)
+    }
+
+    /// Moves a record aside under a name that is free; the new name.
+    ///
+    /// # Errors
+    /// Those of `renameat2(2)`.
+    pub fn set_aside(&self, name: &str, stamp: &str) -> io::Result<String> {
+        let aside = format!("{name}.corrupt-{stamp}");
+        dir::rename_new(&self.dir, name.as_ref(), &self.dir, aside.as_ref())?;
+        Ok(aside)
+    }
+}
+
+fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
+    path.parent()
+        .zip(path.file_name())
+        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))
+}
+
+fn replace(dir: &OwnedFd, name: &OsStr, bytes: &[u8], owner: Owner) -> io::Result<()> {
+    let made = Temporary::new(dir)?;
+    let mut file = made.file();
+    file.write_all(bytes)?;
+    made.own(owner)?;
+    file.sync_all()?;
+    made.replace(name)?;
+    dir::sync(dir)
+}
+
+/// Writes a new file of ours by its path, and never over one (`config --init`).
+///
+/// # Errors
+/// `AlreadyExists` where the name is taken; else those of writing.
+pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let (parent, name) = split(path)?;
+    let parent = dir::open_root(if parent.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        parent
+    })?;
+    let owner = dir::look_at(&parent)?.stat.owner;
+    if dir::look(&parent, name).is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    let made = Temporary::new(&parent)?;
+    let mut file = made.file();
+    file.write_all(bytes)?;
+    made.own(Owner {
+        mode: 0o644,
+        ..owner
+    })?;
+    file.sync_all()?;
+    made.publish(name)?;
+    dir::sync(&parent)
+}
+
+/// The open records of an archive.
+#[derive(Debug)]
+pub struct ArchiveBooks {
+    dir: OwnedFd,
+    manifest: File,
+    owner: Owner,
+}
+
+impl ArchiveBooks {
+    /// Opens the manifest for appending, making it where it is missing and cutting off a line that
+    /// a killed run left unfinished.
+    ///
+    /// # Errors
+    /// Those of opening and reading.
+    pub fn open(archive: impl AsFd) -> io::Result<Self> {
+        let dir = archive.as_fd().try_clone_to_owned()?;
+        let owner = Owner {
+            mode: 0o644,
+            ..dir::look_at(&dir)?.stat.owner
+        };
+        let flags =
+            OFlags::RDWR | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let manifest = match rustix::fs::openat(&dir, MANIFEST, flags, Mode::empty()) {
+            Ok(fd) => File::from(fd),
+            Err(rustix::io::Errno::NOENT) => {
+                let fd = rustix::fs::openat(
+                    &dir,
+                    MANIFEST,
+                    flags | OFlags::CREATE | OFlags::EXCL,
+                    Mode::from_raw_mode(0o600),
+                )?;
+                dir::own(&fd, owner)?;
+                dir::sync(&dir)?;
+                File::from(fd)
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if !dir::look_at(&manifest)?.is_file() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the manifest is not a regular file",
+            ));
+        }
+        let books = Self {
+            dir,
+            manifest,
+            owner,
+        };
+        books.cut_torn_line()?;
+        Ok(books)
+    }
+
+    fn cut_torn_line(&self) -> io::Result<()> {
+        let mut file = &self.manifest;
+        let length = file.metadata()?.len();
+        let mut end = length;
+        let mut block = [0_u8; 4096];
+        while end > 0 {
+            let start = end.saturating_sub(4096);
+            let count = usize::try_from(end - start).unwrap_or(0);
+            file.seek(SeekFrom::Start(start))?;
+            file.read_exact(&mut block[..count])?;
+            if let Some(at) = block[..count].iter().rposition(|byte| *byte == b'\n') {
+                end = start + at as u64 + 1;
+                break;
+            }
+            end = start;
+        }
+        if end < length {
+            file.set_len(end)?;
+            file.sync_all()?;
+        }
+        Ok(())
+    }
+
+    /// Appends a line and waits until it is on disk.
+    ///
+    /// # Errors
+    /// Those of writing; a line that could be written only in part is cut off again.
+    pub fn append(&self, line: &ManifestLine) -> io::Result<()> {
+        let mut bytes = serde_json::to_vec(line)?;
+        bytes.push(b'\n');
+        let before = self.manifest.metadata()?.len();
+        let written = (&self.manifest)
+            .write_all(&bytes)
+            .and_then(|()| self.manifest.sync_data());
+        if written.is_err() {
+            let _ = self.manifest.set_len(before);
+        }
+        written
+    }
+
+    /// Replaces `SHA256SUMS`, in the form that `sha256sum -c` reads (GNU coreutils escapes names
+    /// with a backslash or a newline and marks such lines with a leading backslash).
+    ///
+    /// # Errors
+    /// Those of writing; the old list is then still there.
+    pub fn write_digests(&self, digests: &[(PathBuf, String)]) -> io::Result<()> {
+        use std::os::unix::ffi::OsStrExt;
+        let mut text = Vec::new();
+        for (path, sum) in digests {
+            let name = path.as_os_str().as_bytes();
+            let awkward = name
+                .iter()
+                .any(|byte| matches!(byte, b'\\' | b'\n' | b'\r'));
+            if awkward {
+                text.push(b'\\');
+            }
+            text.extend_from_slice(sum.as_bytes());
+            text.extend_from_slice(b"  ");
+            for byte in name {
+                match byte {
+                    b'\\' => text.extend_from_slice(b"\\\\"),
+                    b'\n' => text.extend_from_slice(b"\\n"),
+                    b'\r' => text.extend_from_slice(b"\\r"),
+                    other => text.push(*other),
+                }
+            }
+            text.push(b'\n');
+        }
+        if self.digests_are(&text) {
+            return Ok(());
+        }
+        replace(&self.dir, DIGESTS.as_ref(), &text, self.owner)
+    }
+
+    fn digests_are(&self, text: &[u8]) -> bool {
+        dir::open_file(&self.dir, DIGESTS.as_ref()).is_ok_and(|(file, seen)| {
+            let mut now = Vec::new();
+            seen.stat.size == text.len() as u64
+                && file.take(LARGEST).read_to_end(&mut now).is_ok()
+                && now == text
+        })
+    }
+}

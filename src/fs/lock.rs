@@ -1,0 +1,78 @@
+//! One at a time: a `flock` on each directory that a run works in.
+//!
+//! systemd-tmpfiles honours the same lock. Safety never depends on it; it keeps two runs from
+//! doing the same work and from reporting each other's changes as surprises.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+
+use super::dir;
+use super::roots::Roots;
+
+/// Locks held until they are dropped.
+#[derive(Debug, Default)]
+pub struct Locks {
+    held: Vec<OwnedFd>,
+}
+
+/// Why the directories could not be locked.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process has one of them.
+    #[error("another sysopt works in '{}'; --lock-wait 10min waits for it", .0.display())]
+    Held(PathBuf),
+    /// The system refused.
+    #[error("cannot lock '{}': {}", .0.display(), .1)]
+    Refused(PathBuf, io::Error),
+}
+
+impl Locks {
+    /// How many directories are locked.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Whether nothing is locked.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+}
+
+/// Locks all directories that exist, waiting for others as long as `wait` and until `stop` says
+/// so. The order is that of their identities, so that two runs never wait for each other.
+///
+/// # Errors
+/// [`LockError::Held`] where another holds one after that time.
+pub fn acquire(roots: &Roots, wait: Duration, stop: &dyn Fn() -> bool) -> Result<Locks, LockError> {
+    let deadline = Instant::now().checked_add(wait);
+    let mut locks = Locks::default();
+    for (path, fd) in roots.by_identity() {
+        let refused = |error: io::Error| LockError::Refused(path.clone(), error);
+        // A descriptor of its own: locks belong to the open file, and roots are shared.
+        let own = dir::reopen_dir(fd).map_err(refused)?;
+        while let Err(error) = rustix::fs::flock(&own, FlockOperation::NonBlockingLockExclusive) {
+            match error {
+                Errno::WOULDBLOCK => {
+                    let over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+                    if over || stop() {
+                        return Err(LockError::Held(path));
+                    }
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                Errno::INTR => {}
+                // Filesystems without locks (some network ones): safety does not depend on it.
+                Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL => break,
+                other => return Err(refused(other.into())),
+            }
+        }
+        locks.held.push(own);
+    }
+    Ok(locks)
+}

@@ -1,0 +1,16 @@
+//! All effects on files, and looking at them.
+//!
+//! [`mod@apply`] is the only code that changes a user's disk, [`books`] the only one that writes
+//! sysopt's own records.
+
+pub mod apply;
+pub mod books;
+pub mod compress;
+pub mod dir;
+pub mod evidence;
+pub mod lease;
+pub mod lock;
+pub mod manifest;
+pub mod roots;
+pub mod scan;
+pub mod temporary;

@@ -1,0 +1,147 @@
+//! New content under a temporary name, until it is complete.
+//!
+//! The maker holds a `flock` on the file, so that a run which ended early can be told from one at
+//! work: unlocked and an hour old is garbage.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, Timestamps};
+use rustix::io::Errno;
+
+use super::dir::{self, Seen};
+use crate::plan::entry::Owner;
+use crate::plan::time::Time;
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// A file in the making; removed again unless it is published.
+#[derive(Debug)]
+pub struct Temporary {
+    dir: OwnedFd,
+    name: OsString,
+    file: File,
+    published: bool,
+}
+
+impl Temporary {
+    /// Makes an empty file of mode 0600 beside its later name.
+    ///
+    /// # Errors
+    /// Those of `openat(2)` and `flock(2)`.
+    pub fn new(dir: impl AsFd) -> io::Result<Self> {
+        let dir = dir.as_fd().try_clone_to_owned()?;
+        loop {
+            let serial = NEXT.fetch_add(1, Ordering::Relaxed);
+            let name = OsString::from(format!(".sysopt-{}-{serial}.tmp", std::process::id()));
+            let flags =
+                OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            match rustix::fs::openat(&dir, &name, flags, Mode::RUSR | Mode::WUSR) {
+                Err(Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+                Ok(fd) => {
+                    let made = Self {
+                        dir,
+                        name,
+                        file: File::from(fd),
+                        published: false,
+                    };
+                    rustix::fs::flock(&made.file, FlockOperation::NonBlockingLockExclusive)?;
+                    return Ok(made);
+                }
+            }
+        }
+    }
+
+    /// The file, open for reading and writing.
+    #[must_use]
+    pub const fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Takes over owner, permissions, extended attributes (with them the ACL) and, where given,
+    /// times.
+    ///
+    /// # Errors
+    /// Those of the calls; attributes that the filesystem or the kernel refuses are left out.
+    pub fn resemble(&self, like: &File, seen: &Seen, times: Option<Timestamps>) -> io::Result<()> {
+        copy_attributes(like, &self.file);
+        dir::own(&self.file, seen.stat.owner)?;
+        if let Some(times) = times {
+            rustix::fs::futimens(&self.file, &times)?;
+        }
+        Ok(())
+    }
+
+    /// Sets owner and permissions.
+    ///
+    /// # Errors
+    /// Those of `fchown(2)` and `fchmod(2)`.
+    pub fn own(&self, owner: Owner) -> io::Result<()> {
+        dir::own(&self.file, owner)
+    }
+
+    /// Gives the file its name, unless that is taken. The content must be synced before; the
+    /// directory is to be synced after.
+    ///
+    /// # Errors
+    /// `AlreadyExists` where the name is taken; else those of `renameat2(2)`.
+    pub fn publish(mut self, name: &OsStr) -> io::Result<()> {
+        dir::rename_new(&self.dir, &self.name, &self.dir, name)?;
+        self.published = true;
+        Ok(())
+    }
+
+    /// Gives the file its name, replacing what has it: for sysopt's own books alone.
+    ///
+    /// # Errors
+    /// Those of `renameat(2)`.
+    pub fn replace(mut self, name: &OsStr) -> io::Result<()> {
+        rustix::fs::renameat(&self.dir, &self.name, &self.dir, name)?;
+        self.published = true;
+        Ok(())
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.published {
+            // What stays here is cleared by the garbage step.
+            let _ = rustix::fs::unlinkat(&self.dir, &self.name, AtFlags::empty());
+        }
+    }
+}
+
+/// Access and modification time for `futimens(2)`.
+#[must_use]
+pub fn times(accessed: Time, modified: Time) -> Timestamps {
+    let spec = |time: Time| rustix::fs::Timespec {
+        tv_sec: time.seconds(),
+        tv_nsec: time.subsecond().into(),
+    };
+    Timestamps {
+        last_access: spec(accessed),
+        last_modification: spec(modified),
+    }
+}
+
+/// Copies what can be copied: `trusted.*` and `security.*` are for the kernel to decide.
+fn copy_attributes(from: &File, to: &File) {
+    let mut list = vec![0_u8; 64 * 1024];
+    let Ok(length) = rustix::fs::flistxattr(from, &mut list[..]) else {
+        return;
+    };
+    let mut value = vec![0_u8; 64 * 1024];
+    for name in list[..length].split(|byte| *byte == 0) {
+        if name.is_empty() {
+            continue;
+        }
+        if let Ok(size) = rustix::fs::fgetxattr(from, name, &mut value[..]) {
+            let _ =
+                rustix::fs::fsetxattr(to, name, &value[..size], rustix::fs::XattrFlags::empty());
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! `clean-cache`: the least recently used files go, until the directories are within their limits.
+//!
+//! 1. What must never go is set aside, each with its reason ([`keep`]).
+//! 2. The names of one inode are one unit, and units are ordered by their last use ([`units`]).
+//! 3. Age, the limit of each directory, the limit of all together, and free space choose units, in
+//!    this order and each from the least recently used ([`budget`]).
+//! 4. Directories that this empties go too ([`emptied`]).
+
+mod budget;
+mod emptied;
+mod figures;
+mod keep;
+mod units;
+
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod tests;
+
+use super::action::{Operation, OperationPlan, Subject, Task, Verb};
+use super::claims::Claims;
+use super::entry::{Inventory, Role};
+use super::policy::CachePolicy;
+use super::reason::{Duration32, Keep, Reason};
+use super::scope;
+use super::time::{Clock, Time};
+use budget::{Cause, Ledger};
+use emptied::Emptied;
+use keep::Rules;
+use units::{Unit, Units};
+
+/// What `clean-cache` will do. Each entry below a root of [`Role::Cache`] gets one verdict.
+///
+/// `claims` are the entries on which an earlier operation of the run acts: they are left to it, and
+/// count as gone. The estimate is exact.
+#[must_use]
+pub fn plan(
+    policy: &CachePolicy,
+    inventory: &Inventory,
+    claims: &Claims,
+    clock: Clock,
+) -> OperationPlan {
+    let mut plan = scope::begin(Operation::CacheCleanup, inventory, Role::Cache);
+    let rules = Rules::new(policy, inventory, claims, clock);
+    let units = Units::collect(inventory, &rules, &mut plan);
+    let mut ledger = Ledger::open(policy, inventory, claims);
+    let causes = ledger.choose(&units, clock);
+    let mut emptied = Emptied::new(inventory);
+    for (unit, cause) in units.order.iter().zip(&causes) {
+        match cause {
+            Some(cause) => evict(&mut plan, &mut emptied, &units, *unit, *cause, clock.now),
+            None => {
+                for id in units.members(unit) {
+                    plan.keep(Subject::Entry(*id), Keep::WithinBudget);
+                }
+            }
+        }
+    }
+    emptied.remove(&mut plan);
+    plan.estimate = Some(i64::try_from(ledger.freed).unwrap_or(i64::MAX));
+    figures::describe(&mut plan, inventory, &ledger);
+    plan
+}
+
+fn evict(
+    plan: &mut OperationPlan,
+    emptied: &mut Emptied,
+    units: &Units,
+    unit: Unit,
+    cause: Cause,
+    now: Time,
+) {
+    let ago = Duration32::between(unit.used, now);
+    for id in units.members(&unit) {
+        let reason = match cause {
+            Cause::Age => Reason::Unused(ago),
+            Cause::Directory => Reason::LeastRecentlyUsed(ago),
+            Cause::Total => Reason::OverTotal(ago),
+            Cause::Space => Reason::LowSpace(ago),
+        };
+        let number = plan.act(Verb::Evict, Subject::Entry(*id), reason, Task::Unlink);
+        emptied.evicted(*id, number);
+    }
+}

@@ -1,0 +1,303 @@
+//! Which models go into the archive, under which names, and which archived versions expire.
+//!
+//! A model that was loaded into memory leaves no trace, so age alone cannot tell that it is in
+//! use: the newest versions of a family stay, as does whatever a process holds, a symbolic link
+//! points to, or the user pinned.
+
+mod destination;
+mod linked;
+mod retain;
+mod survey;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::action::{ArchiveModel, Operation, OperationPlan, Subject, Task, Verb};
+use super::archive::{Archive, Version};
+use super::claims::Claims;
+use super::entry::{AtimeMode, EntryId, Inventory, Kind, Role, Walk};
+use super::family::Family;
+use super::policy::{AgeBy, Codec, ModelsPolicy};
+use super::reason::Keep;
+use super::time::Clock;
+use destination::Names;
+use survey::{Due, Survey};
+
+/// Plans `archive-models`: every name below a model directory or an archive gets one verdict.
+#[must_use]
+pub fn plan(
+    policy: &ModelsPolicy,
+    inventory: &Inventory,
+    claims: &Claims,
+    clock: Clock,
+) -> OperationPlan {
+    let survey = Survey::new(policy, inventory, claims, clock);
+    let mut plan = OperationPlan::new(Operation::ModelArchiving);
+    keep_directories(inventory, &mut plan);
+    let found = survey.models(&mut plan);
+    let moved = if policy.safe_archiving {
+        archive(&survey, &found.due, &mut plan)
+    } else {
+        delete(inventory, found.due.as_slice(), &mut plan);
+        Vec::new()
+    };
+    retain::plan(&survey, &moved, &mut plan);
+    let serves = |root| matches!(inventory.root(root).role, Role::Models | Role::Archive);
+    let problems = inventory.problems.iter();
+    plan.problems = problems
+        .filter(|problem| serves(problem.root))
+        .cloned()
+        .collect();
+    plan.metadata.insert("models", json!(found.models));
+    plan.metadata.insert("candidates", json!(found.due.len()));
+    describe(policy, inventory, &mut plan);
+    plan
+}
+
+/// Candidates whose content may be in the archive already, because a version of theirs has the
+/// same size: [`plan`] wants their digests in [`Inventory::digests`].
+#[must_use]
+pub fn digests_wanted(
+    policy: &ModelsPolicy,
+    inventory: &Inventory,
+    claims: &Claims,
+    clock: Clock,
+) -> Vec<EntryId> {
+    if !policy.safe_archiving {
+        return Vec::new();
+    }
+    let survey = Survey::new(policy, inventory, claims, clock);
+    let due = survey
+        .models(&mut OperationPlan::new(Operation::ModelArchiving))
+        .due;
+    let stored = Stored::new(inventory);
+    due.iter()
+        .filter(|due| stored.of_the_same_size(&survey, due).next().is_some())
+        .map(|due| due.id)
+        .collect()
+}
+
+/// The family of an original path as a manifest holds it, as one string.
+pub(super) fn family_key(original: &Path) -> String {
+    let name = original.file_name().unwrap_or(OsStr::new(""));
+    Family::of(name).key(original.parent().unwrap_or(Path::new("")))
+}
+
+/// A model that this plan puts into an archive.
+struct Moved<'a> {
+    due: &'a Due,
+    archive: usize,
+    /// Number of the action.
+    action: u32,
+    /// The version that already has its content, by its number in the archive.
+    stored: Option<usize>,
+    /// Its name in the archive.
+    to: std::path::PathBuf,
+}
+
+/// The versions of each original path, by archive.
+///
+/// Content is stored once per model. Under another name it is stored again, even in the same
+/// family: a manifest has one original path for each archived one, and a name that it forgets is a
+/// model that cannot be restored.
+struct Stored<'a>(Vec<HashMap<&'a Path, Vec<usize>>>);
+
+impl<'a> Stored<'a> {
+    fn new(inventory: &'a Inventory) -> Self {
+        let originals = |archive: &'a Archive| {
+            let mut originals: HashMap<&Path, Vec<usize>> = HashMap::new();
+            for (number, version) in archive.versions.iter().enumerate() {
+                let original = version.line.original_path.0.as_path();
+                originals.entry(original).or_default().push(number);
+            }
+            originals
+        };
+        Self(inventory.archives.iter().map(originals).collect())
+    }
+
+    fn of_the_same_size(
+        &self,
+        survey: &'a Survey,
+        due: &Due,
+    ) -> impl Iterator<Item = (usize, &'a Version)> {
+        let size = survey.inventory.entry(due.id).size;
+        let archive = due.archive.unwrap_or(usize::MAX);
+        let originals = self.0.get(archive);
+        let numbers = originals.and_then(|originals| originals.get(due.original.as_path()));
+        let numbers = numbers.map_or(&[][..], Vec::as_slice).iter();
+        numbers
+            .map(move |number| {
+                (
+                    *number,
+                    &survey.inventory.archives[archive].versions[*number],
+                )
+            })
+            .filter(move |(_, version)| version.line.size == size && is_whole(survey, version))
+    }
+
+    /// The version with the same content.
+    fn identical(&self, survey: &'a Survey, due: &Due) -> Option<usize> {
+        let digest = hexadecimal(survey.inventory.digests.get(&due.id)?);
+        self.of_the_same_size(survey, due)
+            .filter(|(_, version)| version.line.sha256.eq_ignore_ascii_case(&digest))
+            .max_by_key(|(_, version)| (version.line.time, &version.line.archived_path))
+            .map(|(number, _)| number)
+    }
+}
+
+/// Whether the file of a version is there, as far as its size can tell.
+fn is_whole(survey: &Survey, version: &Version) -> bool {
+    version.entry.is_some_and(|id| {
+        let entry = survey.inventory.entry(id);
+        let stored_as_it_is = version.line.codec == Codec::None.name();
+        entry.kind == Kind::File
+            && !survey.claims.contains(id)
+            && (!stored_as_it_is || entry.size == version.line.size)
+    })
+}
+
+fn hexadecimal(digest: &[u8]) -> String {
+    digest.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn archive<'a>(survey: &Survey, due: &'a [Due], plan: &mut OperationPlan) -> Vec<Moved<'a>> {
+    let inventory = survey.inventory;
+    let (stored, mut names) = (Stored::new(inventory), Names::of(inventory));
+    let mut moved = Vec::new();
+    for due in due {
+        let subject = Subject::Entry(due.id);
+        let number = match survey.archive_for(due) {
+            Ok(number) => number,
+            Err(why) => {
+                plan.keep(subject, Keep::Unsupported(why));
+                continue;
+            }
+        };
+        let archive = &inventory.archives[number];
+        let identical = stored.identical(survey, due);
+        let to = match identical {
+            Some(version) => Some(archive.versions[version].line.archived_path.0.clone()),
+            None => names.give(inventory, number, due),
+        };
+        let Some(to) = to else {
+            plan.keep(subject, Keep::NameTooLong);
+            continue;
+        };
+        let task = ArchiveModel {
+            archive: number,
+            to: to.clone(),
+            original: due.original.clone(),
+            family: due.family.clone(),
+            stored: identical.is_some(),
+        };
+        let task = Task::Archive(Box::new(task));
+        let action = plan.act(Verb::Archive, subject, due.reason.clone(), task);
+        if identical.is_some() {
+            // Nothing is written; else what one filesystem gives back, another takes.
+            gain(plan, inventory.entry(due.id).disk_usage());
+        }
+        moved.push(Moved {
+            due,
+            archive: number,
+            action,
+            stored: identical,
+            to,
+        });
+    }
+    let bytes: u64 = moved
+        .iter()
+        .map(|moved| inventory.entry(moved.due.id).size)
+        .sum();
+    plan.metadata.insert("archived_bytes", json!(bytes));
+    moved
+}
+
+fn delete(inventory: &Inventory, due: &[Due], plan: &mut OperationPlan) {
+    for due in due {
+        let subject = Subject::Entry(due.id);
+        plan.act(Verb::Delete, subject, due.reason.clone(), Task::Unlink);
+        gain(plan, inventory.entry(due.id).disk_usage());
+    }
+}
+
+fn gain(plan: &mut OperationPlan, bytes: u64) {
+    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+    plan.estimate = plan.estimate.map(|sum| sum.saturating_add(bytes));
+}
+
+/// Directories that the scan did not look into.
+fn keep_directories(inventory: &Inventory, plan: &mut OperationPlan) {
+    for id in inventory.directory_ids() {
+        let directory = inventory.directory(id);
+        if !matches!(
+            inventory.root(directory.root).role,
+            Role::Models | Role::Archive
+        ) {
+            continue;
+        }
+        let keep = match directory.walk {
+            Walk::Walked => continue,
+            Walk::Mount => Keep::OtherFilesystem,
+            Walk::Root(root) if inventory.root(root).role == Role::Archive => Keep::InArchive,
+            Walk::Root(_) => Keep::OtherOwner,
+            Walk::Archive => Keep::InArchive,
+            Walk::State => Keep::State,
+            Walk::Marked(mark) => Keep::Marked(mark),
+            Walk::Unreadable => Keep::Unreadable,
+        };
+        plan.keep(Subject::Directory(id), keep);
+    }
+}
+
+/// What the user should know beside the items.
+fn describe(policy: &ModelsPolicy, inventory: &Inventory, plan: &mut OperationPlan) {
+    let roots = || {
+        inventory
+            .roots_of(Role::Models)
+            .filter(|id| inventory.root(*id).top.is_some())
+    };
+    let trust = |mode: AtimeMode| match mode {
+        AtimeMode::Noatime => 0,
+        AtimeMode::Relatime => 1,
+        AtimeMode::Strict => 2,
+    };
+    let least = roots()
+        .map(|id| inventory.atime_mode(id))
+        .min_by_key(|mode| trust(*mode));
+    plan.metadata.insert("atime", json!(least));
+    plan.metadata
+        .insert("visibility", json!(inventory.open.visibility));
+    let blind: Vec<String> = roots()
+        .filter(|id| inventory.atime_mode(*id) == AtimeMode::Noatime)
+        .map(|id| inventory.root(id).shown.display().to_string())
+        .collect();
+    if policy.age_by == AgeBy::Used && !blind.is_empty() {
+        plan.warnings.push(format!(
+            "reads are not recorded in {} (noatime): only its modification tells the age of a \
+             model there",
+            blind.join(", ")
+        ));
+    }
+    if policy.safe_archiving && policy.compression != Codec::None {
+        plan.warnings.push(format!(
+            "compression = \"{}\" is not done by this version: models are archived as they are",
+            policy.compression.name()
+        ));
+    }
+    for archive in inventory.archives.iter().filter(|archive| archive.torn) {
+        plan.warnings.push(format!(
+            "the last line of the manifest in {} was cut short and is ignored",
+            inventory.root(archive.root).shown.display()
+        ));
+    }
+}

@@ -1,0 +1,174 @@
+//! The names of models in their archive: `SUBDIR/STEM_YYYYMMDD.EXT`.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::path::{Component, Path, PathBuf};
+
+use super::super::archive::{DIGESTS, MANIFEST};
+use super::super::entry::{Inventory, Root, RootId};
+use super::super::family::split;
+use super::survey::Due;
+
+/// The longest file name, in bytes (`NAME_MAX`).
+const LONGEST: usize = 255;
+
+/// The names that are taken, by archive.
+pub(super) struct Names(Vec<HashSet<PathBuf>>);
+
+impl Names {
+    /// Names that the manifests list, and whatever else is in the archives.
+    pub(super) fn of(inventory: &Inventory) -> Self {
+        let mut numbers: HashMap<RootId, usize> = HashMap::new();
+        let mut taken: Vec<HashSet<PathBuf>> = Vec::new();
+        for (number, archive) in inventory.archives.iter().enumerate() {
+            numbers.insert(archive.root, number);
+            let listed = archive.versions.iter();
+            taken.push(
+                listed
+                    .map(|version| version.line.archived_path.0.clone())
+                    .collect(),
+            );
+        }
+        for entry in &inventory.entries {
+            if let Some(number) = numbers.get(&inventory.root_of(entry)) {
+                taken[*number].insert(inventory.relative_path(entry));
+            }
+        }
+        for id in inventory.directory_ids() {
+            if let Some(number) = numbers.get(&inventory.directory(id).root) {
+                taken[*number].insert(inventory.directory_path(id));
+            }
+        }
+        Self(taken)
+    }
+
+    /// A free name for a model, which is taken from now on; `None` where it would be too long.
+    pub(super) fn give(
+        &mut self,
+        inventory: &Inventory,
+        archive: usize,
+        due: &Due,
+    ) -> Option<PathBuf> {
+        let inside = inventory.archives[archive].inside;
+        let entry = inventory.entry(due.id);
+        let root = inventory.root(inventory.root_of(entry));
+        let below = due.relative.parent().unwrap_or(Path::new(""));
+        let directory = subdirectory((!inside).then_some(root), below);
+        let date = entry.mtime.date();
+        for number in 1_u32.. {
+            let name = dated(inventory.name(entry), &date, number);
+            if name.len() > LONGEST {
+                return None;
+            }
+            let path = directory.join(name);
+            if self.0[archive].insert(path.clone()) {
+                return Some(path);
+            }
+        }
+        None
+    }
+}
+
+/// `STEM_YYYYMMDD.EXT`, from the second on `STEM_YYYYMMDD_2.EXT`.
+fn dated(name: &OsStr, date: &str, number: u32) -> OsString {
+    let (stem, extension) = split(name);
+    let mut dated = stem.to_os_string();
+    dated.push("_");
+    dated.push(date);
+    if number > 1 {
+        dated.push(format!("_{number}"));
+    }
+    if let Some(extension) = extension {
+        dated.push(".");
+        dated.push(extension);
+    }
+    dated
+}
+
+/// The directory of a model in its archive. One that serves several model directories begins with
+/// the name of each: its shown path, without what would lead out of the archive.
+fn subdirectory(root: Option<&Root>, below: &Path) -> PathBuf {
+    let mut directory = root.map_or_else(PathBuf::new, prefix);
+    directory.push(below);
+    let first = directory
+        .components()
+        .next()
+        .map(|part| part.as_os_str().to_os_string());
+    match first {
+        // These names are the archive's own.
+        Some(first) if first == MANIFEST || first == DIGESTS => {
+            let rest: PathBuf = directory.components().skip(1).collect();
+            let mut renamed = first;
+            renamed.push("_");
+            Path::new(&renamed).join(rest)
+        }
+        _ => directory,
+    }
+}
+
+fn prefix(root: &Root) -> PathBuf {
+    let normal = |path: &Path| -> PathBuf {
+        let parts = path.components();
+        parts
+            .filter(|part| matches!(part, Component::Normal(_)))
+            .collect()
+    };
+    let shown = normal(&root.shown);
+    if shown.as_os_str().is_empty() {
+        root.path.file_name().map(PathBuf::from).unwrap_or_default()
+    } else {
+        shown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_goes_before_the_extension() {
+        for (name, number, expected) in [
+            ("rf_1h.pkl", 1, "rf_1h_20251124.pkl"),
+            ("rf_1h.pkl", 2, "rf_1h_20251124_2.pkl"),
+            ("model.tar.gz", 1, "model.tar_20251124.gz"),
+            ("model-v1.2", 3, "model-v1.2_20251124_3"),
+            ("model", 1, "model_20251124"),
+            (".pkl", 1, ".pkl_20251124"),
+            ("-a b\n[12].pt", 1, "-a b\n[12]_20251124.pt"),
+        ] {
+            assert_eq!(dated(OsStr::new(name), "20251124", number), expected);
+        }
+    }
+
+    #[test]
+    fn an_archive_for_several_directories_keeps_them_apart() {
+        let root = |shown: &str| Root {
+            role: super::super::super::entry::Role::Models,
+            shown: PathBuf::from(shown),
+            path: PathBuf::from("/srv/bot"),
+            filesystem: None,
+            inode: 0,
+            top: None,
+        };
+        for (shown, below, expected) in [
+            ("models", "saved", "models/saved"),
+            ("/srv/ml/models", "", "srv/ml/models"),
+            ("../models", "a", "models/a"),
+            (".", "a", "bot/a"),
+            ("SHA256SUMS", "a", "SHA256SUMS_/a"),
+        ] {
+            assert_eq!(
+                subdirectory(Some(&root(shown)), Path::new(below)),
+                Path::new(expected)
+            );
+        }
+        assert_eq!(
+            subdirectory(None, Path::new("saved/x")),
+            Path::new("saved/x")
+        );
+        assert_eq!(
+            subdirectory(None, Path::new("manifest.jsonl/x")),
+            Path::new("manifest.jsonl_/x")
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! What an operation looks at: the directories of its role, and what is excluded from them.
+
+use std::path::Path;
+
+use super::action::{Operation, OperationPlan, Subject};
+use super::entry::{DirId, EntryId, Inventory, Role};
+use super::policy::Globs;
+use super::reason::Keep;
+
+/// An empty plan with what could not be read below the roots of a role, and a verdict for each
+/// directory there that was not looked into.
+#[must_use]
+pub fn begin(operation: Operation, inventory: &Inventory, role: Role) -> OperationPlan {
+    let mut plan = OperationPlan::new(operation);
+    let ours = |root| inventory.root(root).role == role;
+    let problems = inventory.problems.iter();
+    plan.problems = problems.filter(|p| ours(p.root)).cloned().collect();
+    for id in inventory.directory_ids() {
+        let directory = inventory.directory(id);
+        if ours(directory.root)
+            && let Some(reason) = Keep::unwalked(directory.walk)
+        {
+            plan.keep(Subject::Directory(id), reason);
+        }
+    }
+    plan
+}
+
+/// Which entries are excluded: by their own name or path, or because a directory above them is.
+#[derive(Debug)]
+pub struct Excluded<'a> {
+    inventory: &'a Inventory,
+    globs: &'a Globs,
+    below: Vec<bool>,
+}
+
+impl<'a> Excluded<'a> {
+    /// Matches the directories once.
+    #[must_use]
+    pub fn new(inventory: &'a Inventory, globs: &'a Globs) -> Self {
+        let mut below = Vec::new();
+        if !globs.is_empty() {
+            below = vec![false; inventory.directories.len()];
+            for id in inventory.directory_ids() {
+                below[id.0 as usize] = inventory.directory(id).parent.is_some_and(|parent| {
+                    below[parent.0 as usize] || matches_directory(inventory, globs, id)
+                });
+            }
+        }
+        Self {
+            inventory,
+            globs,
+            below,
+        }
+    }
+
+    /// Whether the entry is excluded.
+    #[must_use]
+    pub fn contains(&self, id: EntryId) -> bool {
+        let entry = self.inventory.entry(id);
+        let Some(below) = self.below.get(entry.directory.0 as usize) else {
+            return false;
+        };
+        *below
+            || self.globs.matches_name(self.inventory.name(entry))
+            || (self.globs.needs_path() && self.globs.matches(&self.inventory.relative_path(entry)))
+    }
+}
+
+fn matches_directory(inventory: &Inventory, globs: &Globs, id: DirId) -> bool {
+    let name = inventory.directory_name(inventory.directory(id));
+    if globs.needs_path() {
+        globs.matches(&inventory.directory_path(id))
+    } else {
+        globs.matches(Path::new(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Tree, file};
+    use super::*;
+
+    #[test]
+    fn a_pattern_that_matches_a_directory_excludes_what_is_below() {
+        let mut tree = Tree::new();
+        let root = tree.root(Role::Cache, "keep");
+        let table = [
+            ("a", false),
+            ("x.keep", true),
+            ("keep/a", true),
+            ("keep/deep/a", true),
+            ("b/pinned/a/b", true),
+            ("c/pinned/a", false),
+            ("b/only", true),
+            ("c/only", false),
+        ];
+        let ids = table.map(|(path, _)| tree.add(root, path, file(1, 1)));
+        let patterns = ["keep", "*.keep", "b/pinned", "./b/only"];
+        let globs = Globs::new(&patterns).unwrap_or_default();
+        let excluded = Excluded::new(&tree.inventory, &globs);
+        for (id, (path, expected)) in ids.into_iter().zip(table) {
+            assert_eq!(excluded.contains(id), expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The operations: open, lock, look, plan; then show or apply; then report.
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use super::directories::{self, Directories, Wanted};
+use super::evidence;
+use super::memory::Memory;
+use super::session::{Early, Session};
+use crate::exit::Exit;
+use crate::fs::apply::{self, Surroundings};
+use crate::fs::lease::Use;
+use crate::fs::lock::{self, LockError, Locks};
+use crate::fs::scan::{self, Scan};
+use crate::fs::{books, manifest};
+use crate::plan::action::{Operation, Plan};
+use crate::plan::entry::{Inventory, Role};
+use crate::plan::host::{Disk, Metrics, Ticks};
+use crate::plan::outcome::{Ended, Outcome};
+use crate::plan::policy::Policies;
+use crate::report::model::{self, Failure, Run, Verdict};
+use crate::report::progress;
+use crate::system::{metrics, open_files};
+
+/// What is to be done.
+pub struct Job<'a> {
+    /// The subcommand, as reports name it.
+    pub command: &'static str,
+    /// In order.
+    pub operations: Vec<Operation>,
+    /// Where.
+    pub wanted: Wanted<'a>,
+    /// All operations together, with metrics before and after.
+    pub cycle: bool,
+    /// Not begun after so long.
+    pub timeout: Option<Duration>,
+}
+
+/// The roles that an operation works in.
+#[must_use]
+pub fn roles(operation: Operation) -> &'static [Role] {
+    match operation {
+        Operation::GarbageCollection => &[
+            Role::Archive,
+            Role::Models,
+            Role::Logs,
+            Role::Cache,
+            Role::Garbage,
+        ],
+        Operation::CacheCleanup => &[Role::Cache],
+        Operation::LogRotation => &[Role::Logs],
+        Operation::ModelArchiving => &[Role::Models, Role::Archive],
+        Operation::ModelRestoring => &[Role::Models, Role::Archive, Role::Target],
+        Operation::AgentOptimization | Operation::ProcessOptimization => &[],
+    }
+}
+
+/// Carries out a job and reports it; the exit code.
+pub fn operate(session: &Session, job: &Job<'_>) -> Exit {
+    match perform(session, job) {
+        Ok(exit) => exit,
+        Err(early) => session.report_early(job.command, early),
+    }
+}
+
+/// The one place that knows of dry runs.
+fn perform(session: &Session, job: &Job<'_>) -> Result<Exit, Early> {
+    let dry_run = session.cli.dry_run;
+    if !dry_run {
+        session.refuse_stray(job.command, job.wanted.typed.is_some())?;
+    }
+    let directories = open(session, job)?;
+    let (_locks, mut memory) = if dry_run {
+        (Locks::default(), Memory::read_only(session)?)
+    } else {
+        let locks = acquire(session, &directories)?;
+        let memory = Memory::open(session, job.wanted.typed.is_none())?;
+        (locks, memory)
+    };
+    let ticks = memory.state.ticks.clone();
+    let before = job.cycle.then(|| read_metrics(&directories, Some(&ticks)));
+    let plan = plan(session, job, &directories, &memory)?;
+    let outcome = if dry_run {
+        Outcome::shown(plan)
+    } else {
+        memory.begin(session, job);
+        carry_out(session, job, &directories, plan)
+    };
+    let start = session.ticks.clone();
+    let after = job.cycle.then(|| read_metrics(&directories, start.as_ref()));
+    let mut run = session.run(job.command);
+    run.outcome = Some(&outcome);
+    run.before = before;
+    run.after = after;
+    run.warnings.extend(directories.notes.iter().cloned());
+    run.warnings.append(&mut memory.warnings);
+    let exit = judge(&mut run, &outcome);
+    if !dry_run {
+        run.warnings.extend(memory.finish(session, job, &run));
+    }
+    Ok(session.deliver(&run, exit))
+}
+
+/// Opens the directories of a job.
+pub fn open(session: &Session, job: &Job<'_>) -> Result<Directories, Early> {
+    directories::open(&session.config, &job.wanted, &session.facts).map_err(|refusals| {
+        let errors = refusals
+            .into_iter()
+            .map(|(path, why)| Failure {
+                path: Some(path),
+                action: None,
+                error: why,
+            })
+            .collect();
+        Early::new(Exit::Usage, errors)
+    })
+}
+
+fn acquire(session: &Session, directories: &Directories) -> Result<Locks, Early> {
+    let stop = || session.signals.received().is_some();
+    lock::acquire(&directories.roots, session.lock_wait, &stop).map_err(|error| {
+        let exit = match error {
+            LockError::Held(_) => Exit::Locked,
+            LockError::Refused(..) => Exit::Failure,
+        };
+        Early::line(exit, &error)
+    })
+}
+
+/// Looks, and decides.
+pub fn plan(
+    session: &Session,
+    job: &Job<'_>,
+    directories: &Directories,
+    memory: &Memory,
+) -> Result<Plan, Early> {
+    let mut inventory = look(session, directories);
+    if session.signals.received().is_some() {
+        return Err(Early::new(Exit::Failure, Vec::new()));
+    }
+    let clock = evidence::clock(session.now, &inventory, memory.state.last_run);
+    let watch = evidence::Quiet(&session.signals);
+    let operations = evidence::plan_all(
+        &job.operations,
+        &session.config.policies,
+        &directories.roots,
+        &mut inventory,
+        clock,
+        &watch,
+    );
+    Ok(Plan {
+        inventory,
+        operations,
+    })
+}
+
+/// Everything that decisions rest on, but for file contents.
+pub fn look(session: &Session, directories: &Directories) -> Inventory {
+    let stop = || session.signals.received().is_some();
+    let state = books::Books::open(&session.config.state_directory)
+        .and_then(|books| books.identity())
+        .ok();
+    let mut inventory = scan::scan(&Scan {
+        roots: &directories.roots,
+        state,
+        stop: &stop,
+    });
+    manifest::add_archives(
+        &directories.roots,
+        &mut inventory,
+        directories.archives.clone(),
+    );
+    inventory.open = open_files::read(&directories.roots.devices());
+    inventory
+}
+
+fn carry_out(
+    session: &Session,
+    job: &Job<'_>,
+    directories: &Directories,
+    plan: Plan,
+) -> Outcome {
+    let deadline = job
+        .timeout
+        .and_then(|timeout| session.started.checked_add(timeout));
+    let stop = || {
+        session.signals.received().map(Ended::Signal).or_else(|| {
+            deadline
+                .is_some_and(|deadline| Instant::now() >= deadline)
+                .then_some(Ended::Timeout)
+        })
+    };
+    let progress = progress::on_stderr(!session.cli.no_progress && !session.cli.quiet);
+    apply::apply(
+        plan,
+        &Surroundings {
+            roots: &directories.roots,
+            stop: &stop,
+            progress: &*progress,
+            writers: &writers,
+            now: session.now,
+        },
+    )
+}
+
+/// Asked where the kernel grants no lease on a file.
+fn writers(identity: (u64, u64)) -> Use {
+    let open = open_files::read(&[identity.0]);
+    if open.writer(identity).is_some() {
+        Use::Busy
+    } else if open.visibility.hidden == 0 && open.visibility.processes > 0 {
+        Use::Free
+    } else {
+        Use::Unknown
+    }
+}
+
+/// The exit code of a run that came to its end.
+fn judge(run: &mut Run<'_>, outcome: &Outcome) -> Exit {
+    for operation in &outcome.operations {
+        for (path, error) in &operation.faults {
+            run.errors.push(Failure {
+                path: Some(path.clone()),
+                action: Some("write".to_owned()),
+                error: error.clone(),
+            });
+        }
+    }
+    match model::verdict(run) {
+        Verdict::Success | Verdict::Skipped => Exit::Success,
+        Verdict::Partial | Verdict::Failure | Verdict::Interrupted => Exit::Partial,
+    }
+}
+
+/// Load and room, with processor load since an earlier reading.
+pub fn read_metrics(directories: &Directories, earlier: Option<&Ticks>) -> Metrics {
+    metrics::read(disks(directories), earlier).0
+}
+
+/// The filesystems of the directories, each named by the first of them.
+fn disks(directories: &Directories) -> Vec<Disk> {
+    let mut seen = Vec::new();
+    let mut disks = Vec::new();
+    for (_, root) in directories.roots.iter() {
+        let (Some(fd), Some(stat)) = (&root.fd, root.seen) else {
+            continue;
+        };
+        if seen.contains(&stat.device) {
+            continue;
+        }
+        seen.push(stat.device);
+        if let Ok(filesystem) = crate::fs::roots::filesystem(fd.as_fd(), stat.device) {
+            disks.push(metrics::disk(&root.resolved, &filesystem));
+        }
+    }
+    disks
+}
+
+/// Whether any operation of the policies would look at anything.
+#[must_use]
+pub fn enabled(operation: Operation, policies: &Policies) -> bool {
+    match operation {
+        Operation::GarbageCollection => policies.garbage.enabled,
+        Operation::AgentOptimization => policies.agents.enabled,
+        Operation::ProcessOptimization => policies.load.enabled,
+        _ => true,
+    }
+}

@@ -1,0 +1,204 @@
+//! What every subcommand has: what was typed, the configuration, the clock, the streams.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::cli::{ColorWhen, Format, GlobalArgs};
+use crate::config::forbidden::Facts;
+use crate::config::literal;
+use crate::config::locate::Surroundings;
+use crate::config::policy::Config;
+use crate::exit::Exit;
+use crate::fs::lease;
+use crate::plan::host::Ticks;
+use crate::plan::time::Time;
+use crate::report::look::Color;
+use crate::report::model::{Failure, Run};
+use crate::report::out::{self, Out};
+use crate::signal::Signals;
+use crate::system::metrics;
+
+/// One run.
+pub struct Session {
+    /// Global options.
+    pub cli: GlobalArgs,
+    /// The environment.
+    pub surroundings: Surroundings,
+    /// The effective configuration.
+    pub config: Config,
+    /// What must not be worked in.
+    pub facts: Facts,
+    /// How long to wait for other runs.
+    pub lock_wait: Duration,
+    /// Signals that came.
+    pub signals: Signals,
+    /// Stdout and stderr.
+    pub out: Out,
+    /// When the run began, by the wall clock.
+    pub now: Time,
+    /// The same, by a clock that does not jump.
+    pub started: Instant,
+    /// Processor time at the beginning.
+    pub ticks: Option<Ticks>,
+}
+
+/// A run that ends before it has a plan.
+#[derive(Debug)]
+pub struct Early {
+    /// How.
+    pub exit: Exit,
+    /// Why, a line each.
+    pub errors: Vec<Failure>,
+}
+
+impl Early {
+    /// With these errors.
+    #[must_use]
+    pub const fn new(exit: Exit, errors: Vec<Failure>) -> Self {
+        Self { exit, errors }
+    }
+
+    /// With one error.
+    pub fn line(exit: Exit, error: &impl Display) -> Self {
+        let failure = Failure {
+            error: error.to_string(),
+            ..Failure::default()
+        };
+        Self::new(exit, vec![failure])
+    }
+}
+
+/// The wall clock.
+#[must_use]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the wall clock"
+)]
+pub fn now() -> Time {
+    Time(i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX))
+}
+
+/// The streams as they were asked for.
+///
+/// # Errors
+/// A format that the subcommand does not have.
+pub fn streams(cli: &GlobalArgs) -> Result<Out, Early> {
+    let format = match cli.format {
+        Format::Text => out::Format::Text,
+        Format::Json => out::Format::Json,
+        Format::Prometheus => {
+            return Err(Early::line(
+                Exit::Usage,
+                &"--format prometheus is not built yet; text and json are",
+            ));
+        }
+    };
+    Ok(Out::new(format, color(cli.color), cli.quiet))
+}
+
+const fn color(when: ColorWhen) -> Color {
+    match when {
+        ColorWhen::Auto => Color::Auto,
+        ColorWhen::Always => Color::Always,
+        ColorWhen::Never => Color::Never,
+    }
+}
+
+impl Session {
+    /// Begins a run with a configuration that was loaded.
+    ///
+    /// # Errors
+    /// `--lock-wait` is not a duration, or signals cannot be listened to.
+    pub fn begin(
+        cli: GlobalArgs,
+        surroundings: Surroundings,
+        config: Config,
+        out: Out,
+    ) -> Result<Self, Early> {
+        let lock_wait = match &cli.lock_wait {
+            None => Duration::ZERO,
+            Some(text) if text == "0" => Duration::ZERO,
+            Some(text) => literal::duration(text)
+                .map_err(|error| Early::line(Exit::Usage, &format!("--lock-wait: {error}")))?,
+        };
+        let failed = |error: std::io::Error| Early::line(Exit::Failure, &error);
+        let signals = Signals::listen().map_err(failed)?;
+        lease::ignore_break_signal().map_err(failed)?;
+        let facts = Facts::new(&surroundings, config.file.as_deref(), &config.state_directory);
+        Ok(Self {
+            cli,
+            facts,
+            surroundings,
+            config,
+            lock_wait,
+            signals,
+            out,
+            now: now(),
+            started: Instant::now(),
+            ticks: metrics::ticks(),
+        })
+    }
+
+    /// A directory that nobody named is never cleaned.
+    ///
+    /// # Errors
+    /// There is no configuration file, `-C` or DIR; the lines to type instead.
+    pub fn refuse_stray(&self, command: &str, typed: bool) -> Result<(), Early> {
+        if typed || self.cli.base.is_some() || self.config.file.is_some() {
+            return Ok(());
+        }
+        Err(Early::line(
+            Exit::Usage,
+            &format!(
+                "no configuration, -C or DIR says where to work; `sysopt -C . {command}` works in \
+                 this directory, `sysopt -C . {command} --dry-run` shows what it would do"
+            ),
+        ))
+    }
+
+    /// What is reported of every run.
+    #[must_use]
+    pub fn run<'a>(&self, command: &str) -> Run<'a> {
+        Run {
+            command: command.to_owned(),
+            dry_run: self.cli.dry_run,
+            started: self.now,
+            duration: self.started.elapsed(),
+            base: self.config.base.clone(),
+            config: self.config.file.clone(),
+            verbose: self.cli.verbose,
+            ..Run::default()
+        }
+    }
+
+    /// Writes the report; the exit code, which is 1 where that failed.
+    pub fn deliver(&self, run: &Run<'_>, exit: Exit) -> Exit {
+        match self.out.report(run) {
+            Ok(()) => exit,
+            Err(error) => {
+                out::complain(&format_args!("cannot write the report: {error}"));
+                Exit::Failure
+            }
+        }
+    }
+
+    /// Reports a run that ended before it had a plan.
+    pub fn report_early(&self, command: &str, early: Early) -> Exit {
+        let mut run = self.run(command);
+        run.errors = early.errors;
+        run.exit = early.exit.code();
+        self.deliver(&run, early.exit)
+    }
+
+    /// A path that was typed, made absolute: relative to `-C` if that was given.
+    #[must_use]
+    pub fn typed_base(&self) -> PathBuf {
+        match &self.cli.base {
+            Some(_) => self.config.base.clone(),
+            None => self.surroundings.cwd.clone(),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! A tree on a real file system, and the built binary run on it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::{self, File, FileTimes};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A day.
+pub const DAY: Duration = Duration::from_hours(24);
+/// An hour.
+pub const HOUR: Duration = Duration::from_hours(1);
+
+/// A base directory with nothing in it, and a home of its own.
+pub struct Tree {
+    dir: TempDir,
+}
+
+/// What a run printed and how it ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// One file of a [`Tree::snapshot`]: type and mode, size, times in nanoseconds, content.
+pub type Shot = BTreeMap<PathBuf, (u32, u64, i128, i128, Vec<u8>)>;
+
+impl Tree {
+    pub fn new() -> Self {
+        let dir = tempfile::Builder::new().prefix("sysopt").tempdir().unwrap();
+        fs::create_dir(dir.path().join("base")).unwrap();
+        fs::create_dir(dir.path().join("home")).unwrap();
+        Self { dir }
+    }
+
+    pub fn base(&self) -> PathBuf {
+        self.dir.path().join("base")
+    }
+
+    /// Beside the base.
+    pub fn outside(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn path(&self, below: impl AsRef<Path>) -> PathBuf {
+        self.base().join(below)
+    }
+
+    /// Writes a file, with the directories on its way.
+    pub fn write(&self, below: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(below);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// Writes a file last used and modified so long ago.
+    pub fn aged(&self, below: impl AsRef<Path>, bytes: impl AsRef<[u8]>, age: Duration) -> PathBuf {
+        let path = self.write(below, bytes);
+        set_age(&path, age);
+        path
+    }
+
+    pub fn config(&self, text: &str) -> PathBuf {
+        self.write("sysopt.toml", text)
+    }
+
+    /// The command with an environment of its own, in the base.
+    pub fn command<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sysopt"));
+        self.prepare(&mut command, args);
+        command
+    }
+
+    /// Gives another command (strace) the same environment.
+    pub fn prepare<A: AsRef<OsStr>>(&self, command: &mut Command, args: &[A]) {
+        command
+            .args(args)
+            .current_dir(self.base())
+            .env_clear()
+            .env("HOME", self.dir.path().join("home"))
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .stdin(Stdio::null());
+    }
+
+    pub fn run<A: AsRef<OsStr>>(&self, args: &[A]) -> Ran {
+        Ran::from(self.command(args).output().unwrap())
+    }
+
+    /// Runs it and reads its report.
+    pub fn json<A: AsRef<OsStr>>(&self, args: &[A]) -> (Ran, Value) {
+        let mut all: Vec<&OsStr> = vec![OsStr::new("--format"), OsStr::new("json")];
+        all.extend(args.iter().map(AsRef::as_ref));
+        let ran = self.run(&all);
+        let report = serde_json::from_str(&ran.stdout)
+            .unwrap_or_else(|error| panic!("no JSON ({error}) from {ran:?}"));
+        (ran, report)
+    }
+
+    /// Everything below the base as it is now, looked at without touching access times.
+    pub fn snapshot(&self) -> Shot {
+        snapshot(&self.base())
+    }
+
+    /// Paths of all files below the base, but for sysopt's own state.
+    pub fn files(&self) -> Vec<String> {
+        self.snapshot()
+            .into_iter()
+            .filter(|(path, shot)| {
+                !path.starts_with(".sysopt") && shot.0 & libc::S_IFMT != libc::S_IFDIR
+            })
+            .map(|(path, _)| path.to_string_lossy().into_owned())
+            .collect()
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// Sets both times of a file to so long ago.
+pub fn set_age(path: &Path, age: Duration) {
+    let time = SystemTime::now() - age;
+    let file = File::open(path).unwrap();
+    file.set_times(FileTimes::new().set_accessed(time).set_modified(time))
+        .unwrap();
+}
+
+pub fn snapshot(base: &Path) -> Shot {
+    walkdir::WalkDir::new(base)
+        .into_iter()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let seen = entry.path().symlink_metadata().unwrap();
+            let content = if seen.is_file() {
+                let bytes = fs::read(entry.path()).unwrap_or_default();
+                // Reading is ours, not sysopt's: what it did to the access time is undone.
+                restore_times(entry.path(), &seen);
+                bytes
+            } else {
+                Vec::new()
+            };
+            let nanoseconds =
+                |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+            // Listing a directory may touch its access time; that is harmless, and allowed.
+            let atime = if seen.is_dir() {
+                0
+            } else {
+                nanoseconds(seen.atime(), seen.atime_nsec())
+            };
+            let below = entry.path().strip_prefix(base).unwrap().to_path_buf();
+            let mtime = nanoseconds(seen.mtime(), seen.mtime_nsec());
+            let size = if seen.is_dir() { 0 } else { seen.size() };
+            (
+                below,
+                (seen.permissions().mode(), size, mtime, atime, content),
+            )
+        })
+        .collect()
+}
+
+fn restore_times(path: &Path, seen: &fs::Metadata) {
+    if let (Ok(file), Ok(accessed), Ok(modified)) =
+        (File::open(path), seen.accessed(), seen.modified())
+    {
+        let _ = file.set_times(FileTimes::new().set_accessed(accessed).set_modified(modified));
+    }
+}
+
+/// The operation of that name in a report.
+pub fn operation<'a>(report: &'a Value, name: &str) -> &'a Value {
+    report["operations"]
+        .as_array()
+        .and_then(|list| list.iter().find(|operation| operation["operation"] == name))
+        .unwrap_or_else(|| panic!("no {name} in {report:#}"))
+}
+
+/// The paths of an operation's actions, with their verb and status.
+pub fn actions(report: &Value, name: &str) -> Vec<(String, String, String)> {
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    operation(report, name)["actions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|action| {
+            (
+                word(&action["action"]),
+                word(&action["path"]),
+                word(&action["status"]),
+            )
+        })
+        .collect()
+}
