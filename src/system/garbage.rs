@@ -76,6 +76,7 @@ mod linux {
 }
 
 #[cfg(all(test, target_os = "linux", not(sysopt_portable)))]
+#[allow(clippy::disallowed_methods, reason = "a test makes its own files")]
 mod tests {
     use std::ffi::CString;
     use std::fs;

@@ -1,9 +1,12 @@
 //! Load and room of the machine. Nothing sleeps for a figure: processor use is the difference to
 //! an earlier reading.
 
+use std::path::Path;
+
 use rustix::time::ClockId;
 use sysinfo::System;
 
+use crate::plan::entry::Filesystem;
 use crate::plan::host::{Disk, Metrics, Ticks, percent};
 #[cfg(all(target_os = "linux", not(sysopt_portable)))]
 use linux as platform;
@@ -28,6 +31,19 @@ pub fn read(disks: Vec<Disk>, earlier: Option<&Ticks>) -> (Metrics, Ticks) {
         memory(&system, &mut metrics);
     }
     (metrics, ticks)
+}
+
+/// Processor time now, to be kept for the next reading; `None` where the platform has no such
+/// count.
+#[must_use]
+pub fn ticks() -> Option<Ticks> {
+    Some(platform::ticks().0).filter(|ticks| ticks.total > 0)
+}
+
+/// What a report says of a filesystem, by a path on it.
+#[must_use]
+pub fn disk(path: &Path, filesystem: &Filesystem) -> Disk {
+    Disk::of(path.to_string_lossy().into_owned(), filesystem)
 }
 
 fn memory(system: &System, metrics: &mut Metrics) {

@@ -316,5 +316,6 @@ mod portable {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test makes its own files")]
 #[path = "processes_tests.rs"]
 mod tests;

@@ -285,5 +285,6 @@ impl Devices {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test makes its own files")]
 #[path = "tests.rs"]
 mod tests;
