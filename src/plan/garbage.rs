@@ -23,7 +23,7 @@ use super::reason::{Keep, Reason};
 use super::scope;
 use super::time::Clock;
 use bytecode::Sources;
-pub use evidence::{GarbageEvidence, SharedMemory, Zombie};
+pub use evidence::{GarbageEvidence, SharedMemory};
 use files::{Examiner, Finding};
 use tally::Tally;
 pub use tally::{Class, metadata_after};

@@ -1,14 +1,12 @@
 //! Plans in their order, each with the file contents that it needs read before.
 
-use std::collections::HashMap;
-
 use crate::fs::compress::Watch;
 use crate::fs::evidence;
 use crate::fs::roots::Roots;
 use crate::plan::action::{Operation, OperationPlan};
 use crate::plan::claims::Claims;
-use crate::plan::entry::{EntryId, Inventory, Kind, Role};
-use crate::plan::garbage::GarbageEvidence;
+use crate::plan::entry::{EntryId, Inventory, Kind};
+use crate::plan::garbage::{GarbageEvidence, SharedMemory};
 use crate::plan::host::Metrics;
 use crate::plan::policy::Policies;
 use crate::plan::processes::{ProcessTable, Remembered};
@@ -37,6 +35,25 @@ pub struct Host {
     pub metrics: Metrics,
     /// As the last run saw it.
     pub earlier: Option<Remembered>,
+}
+
+impl Host {
+    /// What the next run compares with; where this one did not look, what the last one saw.
+    #[must_use]
+    pub fn remember(&self, policies: &Policies) -> Remembered {
+        let looked = !self.table.processes.is_empty();
+        let Some(ticks) = system::metrics::ticks().filter(|_| looked) else {
+            return self.earlier.clone().unwrap_or_default();
+        };
+        let agents = agents::detect(&policies.agents, &self.table).agents;
+        Remembered::of(
+            &self.table,
+            &ticks,
+            &self.metrics,
+            &policies.load,
+            agents.iter().map(|agent| agent.process.pid),
+        )
+    }
 }
 
 /// What the plans rest on beside the inventory.
@@ -99,7 +116,7 @@ fn plan_one(
     match operation {
         Operation::GarbageCollection => {
             let evidence = garbage_evidence(basis, inventory);
-            garbage::plan(&policies.garbage, inventory, &evidence, claims, *clock)
+            garbage::plan(&policies.garbage, inventory, &evidence, *clock)
         }
         Operation::CacheCleanup => cache::plan(&policies.cache, inventory, claims, *clock),
         Operation::LogRotation => {
@@ -128,3 +145,31 @@ fn plan_one(
         Operation::ModelRestoring => OperationPlan::new(operation),
     }
 }
+
+/// What processes left behind.
+fn garbage_evidence(basis: &Basis<'_>, inventory: &Inventory) -> GarbageEvidence {
+    let dead = |id: &EntryId| {
+        let mtime = inventory.entry(*id).mtime;
+        evidence::head(basis.roots, inventory, *id, PID_FILE)
+            .ok()
+            .and_then(|bytes| std::str::from_utf8(&bytes).ok()?.trim().parse().ok())
+            .is_some_and(|pid| system::processes::pid_is_dead(pid, mtime))
+    };
+    GarbageEvidence {
+        dead_pid_files: garbage::pid_files_wanted(inventory)
+            .into_iter()
+            .filter(dead)
+            .collect(),
+        zombies: system::garbage::zombies(&basis.host.table),
+        shm: system::garbage::shm(&inventory.open, basis.clock.now)
+            .into_iter()
+            .map(|segment| SharedMemory {
+                path: format!("/dev/shm/{}", segment.name),
+                bytes: segment.bytes,
+            })
+            .collect(),
+    }
+}
+
+/// Bytes of a pid file that are read: a number and a line end.
+const PID_FILE: u64 = 64;

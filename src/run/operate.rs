@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use super::directories::{self, Directories, Wanted};
-use super::evidence;
+use super::evidence::{self, Basis, Host, Quiet};
 use super::memory::Memory;
 use super::session::{Early, Session};
 use crate::exit::Exit;
@@ -19,9 +19,10 @@ use crate::plan::host::{Disk, Metrics, Ticks};
 use crate::plan::outcome::{Ended, Outcome};
 use crate::plan::policy::Policies;
 use crate::plan::restore;
-use crate::report::model::{self, Failure, Run, Verdict};
+use crate::report::model::{self, Run, Verdict};
 use crate::report::progress;
-use crate::system::{metrics, open_files};
+use crate::report::trouble::Failure;
+use crate::system::{metrics, open_files, processes};
 
 /// What is to be done.
 pub struct Job<'a> {
@@ -80,9 +81,9 @@ fn perform(session: &Session, job: &Job<'_>) -> Result<Exit, Early> {
         let memory = Memory::open(session, job.wanted.typed.is_none())?;
         (locks, memory)
     };
-    let ticks = memory.state.ticks.clone();
+    let ticks = memory.state.processes.host.clone();
     let before = job.cycle.then(|| read_metrics(&directories, Some(&ticks)));
-    let plan = plan(session, job, &directories, &memory)?;
+    let (plan, host) = plan(session, job, &directories, &memory)?;
     let outcome = if dry_run {
         Outcome::shown(plan)
     } else {
@@ -90,7 +91,9 @@ fn perform(session: &Session, job: &Job<'_>) -> Result<Exit, Early> {
         carry_out(session, job, &directories, plan)
     };
     let start = session.ticks.clone();
-    let after = job.cycle.then(|| read_metrics(&directories, start.as_ref()));
+    let after = job
+        .cycle
+        .then(|| read_metrics(&directories, start.as_ref()));
     let mut run = session.run(job.command);
     run.outcome = Some(&outcome);
     run.before = before;
@@ -99,7 +102,8 @@ fn perform(session: &Session, job: &Job<'_>) -> Result<Exit, Early> {
     run.warnings.append(&mut memory.warnings);
     let exit = judge(&mut run, &outcome);
     if !dry_run {
-        run.warnings.extend(memory.finish(session, job, &run));
+        run.warnings
+            .extend(memory.finish(session, job, &run, &host));
     }
     Ok(session.deliver(&mut run, exit))
 }
@@ -111,8 +115,8 @@ pub fn open(session: &Session, job: &Job<'_>) -> Result<Directories, Early> {
             .into_iter()
             .map(|(path, why)| Failure {
                 path: Some(path),
-                action: None,
                 error: why,
+                ..Failure::default()
             })
             .collect();
         Early::new(Exit::Usage, errors)
@@ -136,32 +140,50 @@ pub fn plan(
     job: &Job<'_>,
     directories: &Directories,
     memory: &Memory,
-) -> Result<Plan, Early> {
+) -> Result<(Plan, Host), Early> {
     let mut inventory = look(session, directories);
     if session.signals.received().is_some() {
         return Err(Early::new(Exit::Failure, Vec::new()));
     }
     if let Some(models) = job.restore {
         let operations = vec![super::restore::plan(&inventory, models)?];
-        return Ok(Plan {
+        let plan = Plan {
             inventory,
             operations,
-        });
+        };
+        return Ok((plan, Host::default()));
     }
     let clock = evidence::clock(session.now, &inventory, memory.state.last_run);
-    let watch = evidence::Quiet(&session.signals);
-    let operations = evidence::plan_all(
-        &job.operations,
-        &session.config.policies,
-        &directories.roots,
-        &mut inventory,
+    let host = host(session, job, directories, memory);
+    let basis = Basis {
+        policies: &session.config.policies,
+        roots: &directories.roots,
+        host: &host,
         clock,
-        &watch,
-    );
-    Ok(Plan {
+        watch: &Quiet(&session.signals),
+    };
+    let operations = evidence::plan_all(&job.operations, &basis, &mut inventory);
+    let plan = Plan {
         inventory,
         operations,
-    })
+    };
+    Ok((plan, host))
+}
+
+/// The process table, where an operation of the job looks at processes.
+fn host(session: &Session, job: &Job<'_>, directories: &Directories, memory: &Memory) -> Host {
+    if !job.cycle {
+        return Host {
+            earlier: Some(memory.state.processes.clone()),
+            ..Host::default()
+        };
+    }
+    let ticks = &memory.state.processes.host;
+    Host {
+        table: processes::read(&session.config.policies.agents),
+        metrics: read_metrics(directories, Some(ticks)),
+        earlier: Some(memory.state.processes.clone()),
+    }
 }
 
 /// Everything that decisions rest on, but for file contents.
@@ -184,12 +206,7 @@ pub fn look(session: &Session, directories: &Directories) -> Inventory {
     inventory
 }
 
-fn carry_out(
-    session: &Session,
-    job: &Job<'_>,
-    directories: &Directories,
-    plan: Plan,
-) -> Outcome {
+fn carry_out(session: &Session, job: &Job<'_>, directories: &Directories, plan: Plan) -> Outcome {
     let deadline = job
         .timeout
         .and_then(|timeout| session.started.checked_add(timeout));
@@ -233,6 +250,7 @@ pub fn judge(run: &mut Run<'_>, outcome: &Outcome) -> Exit {
                 path: Some(path.clone()),
                 action: Some("write".to_owned()),
                 error: error.clone(),
+                ..Failure::default()
             });
         }
     }

@@ -1,10 +1,10 @@
 //! `restore-models`: list, verify, bring back.
 
 use super::directories::{Directories, Wanted};
+use super::evidence::Quiet;
 use super::memory::Memory;
 use super::operate::{self, Job};
 use super::session::{Early, Session};
-use super::evidence::Quiet;
 use crate::cli;
 use crate::config::locate::absolute;
 use crate::exit::Exit;
@@ -14,8 +14,8 @@ use crate::plan::entry::{Inventory, Role};
 use crate::plan::outcome::Outcome;
 use crate::plan::restore::{self, Wanted as Models};
 use crate::plan::versions::{self, Stored};
-use crate::report::model::Failure;
 use crate::report::rows::{Check, FileRow, ModelRow, Rows, VersionRow};
+use crate::report::trouble::Failure;
 
 /// Does what was typed; without a MODEL or `--all`, lists.
 pub fn restore(session: &Session, args: &cli::RestoreModels) -> Exit {

@@ -16,8 +16,9 @@ use crate::fs::lease;
 use crate::plan::host::Ticks;
 use crate::plan::time::Time;
 use crate::report::look::Color;
-use crate::report::model::{Failure, Run};
+use crate::report::model::Run;
 use crate::report::out::{self, Out};
+use crate::report::trouble::Failure;
 use crate::signal::Signals;
 use crate::system::metrics;
 

@@ -120,7 +120,8 @@ fn already_there(
         Ok(_) => {}
     }
     let same = |(file, seen): (File, dir::Seen)| -> io::Result<bool> {
-        Ok(seen.stat.size == line.size && evidence::hex(evidence::digest(&file, watch)?) == line.sha256)
+        Ok(seen.stat.size == line.size
+            && evidence::hex(evidence::digest(&file, watch)?) == line.sha256)
     };
     if dir::open_file(parent, name).and_then(same)? {
         return Ok(Some(Step {

@@ -49,6 +49,7 @@ pub(super) fn decide(
                 to,
                 compress: rule.compress,
                 settle: rule.settle,
+                despite_writers: rule.mode == LogMode::Rename,
             };
             decided.rotates.push((id, index, reason, rotate));
         }
