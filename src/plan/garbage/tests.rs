@@ -11,6 +11,7 @@ use super::super::entry::{Kind, LinkTarget, Walk};
 use super::super::host::{DeletedFile, Hold};
 use super::super::outcome::Status;
 use super::super::testing::{DAY, HOUR, NOW, Tree, ago, file, linked, special};
+use super::super::processes::Zombie;
 use super::*;
 
 pub(super) fn policy() -> GarbagePolicy {
@@ -201,9 +202,9 @@ fn what_processes_hold_is_reported_with_advice() {
         zombies: vec![Zombie {
             pid: 9,
             name: "sh".into(),
-            parent: 1,
-            parent_name: "init".into(),
-            age_seconds: 90,
+            parent: Some(1),
+            parent_name: Some("init".into()),
+            age_seconds: Some(90),
         }],
         shm: vec![SharedMemory {
             path: "/dev/shm/x".into(),
