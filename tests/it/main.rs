@@ -5,9 +5,16 @@
     reason = "tests build and change trees themselves"
 )]
 
+mod cache;
 mod command_line;
+mod crash;
+mod cycle;
 mod dry_run;
 mod first_tries;
 mod fixture;
+mod garbage;
 mod generated;
+mod logs;
+mod models;
 mod require;
+mod restore;
