@@ -15,6 +15,7 @@ use crate::fs::scan::{self, Scan};
 use crate::fs::{books, manifest};
 use crate::plan::action::{Operation, Plan};
 use crate::plan::entry::{Inventory, Role};
+use crate::plan::garbage;
 use crate::plan::host::{Disk, Metrics, Ticks};
 use crate::plan::outcome::{Ended, Outcome};
 use crate::plan::policy::Policies;
@@ -88,7 +89,7 @@ fn perform(session: &Session, job: &Job<'_>) -> Result<Exit, Early> {
         Outcome::shown(plan)
     } else {
         memory.begin(session, job);
-        carry_out(session, job, &directories, plan)
+        recount(carry_out(session, job, &directories, plan))
     };
     let start = session.ticks.clone();
     let after = job
@@ -228,6 +229,17 @@ fn carry_out(session: &Session, job: &Job<'_>, directories: &Directories, plan: 
             now: session.now,
         },
     )
+}
+
+/// Figures that a plan foresaw follow what was done.
+fn recount(mut outcome: Outcome) -> Outcome {
+    let plan = &mut outcome.plan;
+    for (planned, done) in plan.operations.iter_mut().zip(&outcome.operations) {
+        if planned.operation == Operation::GarbageCollection {
+            planned.metadata = garbage::metadata_after(planned, &plan.inventory, &done.statuses);
+        }
+    }
+    outcome
 }
 
 /// Asked where the kernel grants no lease on a file.
