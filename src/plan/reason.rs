@@ -355,7 +355,7 @@ impl Keep {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::WithinBudget => "within_budget",
-            Self::RecentlyUsed(_) => "recently_used",
+            Self::RecentlyUsed(_) | Self::ModelUsed(_) => "recently_used",
             Self::FutureTime => "future_time",
             Self::Excluded => "excluded",
             Self::NoMatch => "no_match",
@@ -380,7 +380,6 @@ impl Keep {
             Self::SeveralLinks => "several_links",
             Self::Unsupported(_) => "unsupported",
             Self::NameTooLong => "name_too_long",
-            Self::ModelUsed(_) => "recently_used",
             Self::LinkTarget => "link_target",
             Self::Pinned => "pinned",
             Self::Newest => "newest",
