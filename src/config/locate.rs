@@ -36,6 +36,10 @@ impl Surroundings {
     ///
     /// # Errors
     /// The current directory is gone or cannot be named.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the environment"
+    )]
     pub fn read() -> io::Result<Self> {
         let accounts = std::fs::read("/etc/passwd").unwrap_or_default();
         let uid = rustix::process::geteuid().as_raw();
@@ -64,6 +68,10 @@ fn resolved(path: PathBuf) -> PathBuf {
     path.canonicalize().unwrap_or(path)
 }
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
 fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }

@@ -296,6 +296,10 @@ pub struct ModelsPolicy {
 
 /// `[garbage]`.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the configuration"
+)]
 pub struct GarbagePolicy {
     /// Whether the operation runs in a cycle.
     pub enabled: bool,

@@ -187,13 +187,11 @@ fn permitted(
     let mut place = Vec::with_capacity(candidates.len());
     for mut candidate in candidates {
         if let Some((index, _)) = &mut candidate.spec.inside {
-            match place[*index] {
-                Some(new) => *index = new,
-                None => {
-                    place.push(None);
-                    continue;
-                }
-            }
+            let Some(new) = place[*index] else {
+                place.push(None);
+                continue;
+            };
+            *index = new;
         }
         match refusal(&candidate, config, surroundings) {
             None => {

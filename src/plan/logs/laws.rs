@@ -96,7 +96,7 @@ fn rules() -> impl Strategy<Value = LogRule> {
                     LogMode::Rename
                 },
                 adopt: bits & 8 == 0,
-                unique: bits & 48 == 0,
+                unique: bits & 0x30 == 0,
                 exclude: if bits & 64 == 0 {
                     globs(&["x*"])
                 } else {

@@ -69,6 +69,12 @@ impl Copy {
     }
 }
 
+/// Where a file went.
+enum Placed {
+    InSeries,
+    Aside(Keep),
+}
+
 /// All files of the log directories, told apart.
 pub(super) struct Survey<'a> {
     pub(super) inventory: &'a Inventory,
@@ -118,9 +124,10 @@ impl<'a> Survey<'a> {
     pub(super) fn held(&self, id: EntryId) -> Option<Keep> {
         let identity = self.inventory.identity(self.inventory.entry(id));
         let holder = self.inventory.open.holder(identity)?;
+        let held = Box::new(held_by(holder, None));
         Some(match holder.hold {
-            Hold::Append | Hold::Write => Keep::Writer(held_by(holder, None)),
-            Hold::Read | Hold::Mapped => Keep::InUse(held_by(holder, None)),
+            Hold::Append | Hold::Write => Keep::Writer(held),
+            Hold::Read | Hold::Mapped => Keep::InUse(held),
         })
     }
 
@@ -147,52 +154,64 @@ impl<'a> Survey<'a> {
     fn place(&mut self, rules: &Rules, id: EntryId) -> Option<Keep> {
         let entry = self.inventory.entry(id);
         let name = self.inventory.name(entry);
-        let directory = entry.directory;
         if names::is_own_temporary(name) {
             return Some(Keep::SysoptTemporary);
         }
         if names::is_lock(name) || names::is_pid_file(name) || names::is_nfs_remnant(name) {
             return Some(Keep::Marker);
         }
-        if let Some(own) = rotated::parse(name) {
-            return match rules.owner_of_rotated(directory, own.log, name) {
+        let placed = self.place_own(rules, id);
+        let placed = placed.or_else(|| self.place_packed(rules, id));
+        match placed.or_else(|| self.place_foreign(rules, id)) {
+            Some(Placed::InSeries) => None,
+            Some(Placed::Aside(reason)) => Some(reason),
+            None => self.place_live(rules, id),
+        }
+    }
+
+    /// `NAME-STAMP[-N][.gz|.zst]`.
+    fn place_own(&mut self, rules: &Rules, id: EntryId) -> Option<Placed> {
+        let entry = self.inventory.entry(id);
+        let name = self.inventory.name(entry);
+        let own = rotated::parse(name)?;
+        Some(
+            match rules.owner_of_rotated(entry.directory, own.log, name) {
                 Owner::Rule(rule) => {
                     let stem = rotated::split_form(name).0;
-                    let copy = self.copy(rule, id, own.log, own.time, own.serial, stem);
+                    let copy = self.copy(rule, id, own.log, (own.time, own.serial), stem);
                     copy.put(own.form, id);
-                    None
+                    Placed::InSeries
                 }
-                Owner::Excluded => Some(Keep::Excluded),
-                Owner::Nobody => Some(Keep::RotatedLog),
-            };
-        }
-        self.place_packed(rules, id)
-            .or_else(|| self.place_foreign(rules, id))
-            .unwrap_or_else(|| self.place_live(rules, id))
+                Owner::Excluded => Placed::Aside(Keep::Excluded),
+                Owner::Nobody => Placed::Aside(Keep::RotatedLog),
+            },
+        )
     }
 
     /// `NAME.gz` where NAME is of a `unique` rule.
-    fn place_packed(&mut self, rules: &Rules, id: EntryId) -> Option<Option<Keep>> {
+    fn place_packed(&mut self, rules: &Rules, id: EntryId) -> Option<Placed> {
         let entry = self.inventory.entry(id);
         let name = self.inventory.name(entry);
         let (stem, form) = rotated::split_form(name);
         if form == Form::Plain {
             return None;
         }
-        match rules.owner(entry.directory, stem) {
-            Owner::Rule(rule) if self.policy.rules[rule].unique => {
-                if rules.owner_of_rotated(entry.directory, stem, name) == Owner::Excluded {
-                    return Some(Some(Keep::Excluded));
-                }
-                let copy = self.copy(rule, id, stem, entry.mtime, 1, name);
-                copy.put(form, id);
-                Some(None)
-            }
-            _ => None,
+        let Owner::Rule(rule) = rules.owner(entry.directory, stem) else {
+            return None;
+        };
+        if !self.policy.rules[rule].unique {
+            return None;
         }
+        if rules.owner_of_rotated(entry.directory, stem, name) == Owner::Excluded {
+            return Some(Placed::Aside(Keep::Excluded));
+        }
+        self.copy(rule, id, stem, (entry.mtime, 1), name)
+            .put(form, id);
+        Some(Placed::InSeries)
     }
 
-    fn place_foreign(&mut self, rules: &Rules, id: EntryId) -> Option<Option<Keep>> {
+    /// A name that logrotate or a Python handler gave, of a log that a rule owns.
+    fn place_foreign(&mut self, rules: &Rules, id: EntryId) -> Option<Placed> {
         let entry = self.inventory.entry(id);
         let name = self.inventory.name(entry);
         let foreign = rotated::parse_foreign(name)?;
@@ -203,19 +222,19 @@ impl<'a> Survey<'a> {
             return None;
         }
         if rules.owner_of_rotated(entry.directory, foreign.log, name) == Owner::Excluded {
-            return Some(Some(Keep::Excluded));
+            return Some(Placed::Aside(Keep::Excluded));
         }
         if !self.policy.rules[rule].adopt {
-            return Some(Some(Keep::Foreign));
+            return Some(Placed::Aside(Keep::Foreign));
         }
-        let (time, serial) = match foreign.order {
+        let at = match foreign.order {
             Order::Date(time) => (time, 1),
             Order::Index(index) => (entry.mtime, u32::MAX - index),
         };
-        let copy = self.copy(rule, id, foreign.log, time, serial, name);
+        let copy = self.copy(rule, id, foreign.log, at, name);
         copy.foreign = true;
         copy.put(Form::Plain, id);
-        Some(None)
+        Some(Placed::InSeries)
     }
 
     fn place_live(&mut self, rules: &Rules, id: EntryId) -> Option<Keep> {
@@ -236,8 +255,7 @@ impl<'a> Survey<'a> {
         rule: usize,
         id: EntryId,
         log: &'a OsStr,
-        time: Time,
-        serial: u32,
+        (time, serial): (Time, u32),
         name: &'a OsStr,
     ) -> &mut Copy {
         let key = CopyKey {
@@ -272,10 +290,10 @@ impl<'a> Survey<'a> {
     }
 }
 
-pub(super) fn held_by(holder: &Holder, advice: Option<&'static str>) -> Box<HeldBy> {
-    Box::new(HeldBy {
+pub(super) fn held_by(holder: &Holder, advice: Option<&'static str>) -> HeldBy {
+    HeldBy {
         pid: holder.pid,
         name: holder.name.clone(),
         advice,
-    })
+    }
 }

@@ -332,9 +332,9 @@ fn leftovers_are_finished_also_of_logs_that_are_gone_or_match_no_more() {
     ];
     assert_eq!(lines(&tree.inventory, &plan), expected);
     assert_eq!(code(&plan, held), Some("writer"));
-    let mut plain = rule();
-    plain.compress = Codec::None;
-    let plan = planned(&policy(plain), &tree.inventory);
+    let mut uncompressed = rule();
+    uncompressed.compress = Codec::None;
+    let plan = planned(&policy(uncompressed), &tree.inventory);
     let expected = [
         format!("compress logs/{both} == {both}.zst"),
         "rotate logs/a.log -> a.log-20251124T210000Z".to_owned(),
@@ -503,9 +503,9 @@ fn the_estimate_uses_the_ratio_of_the_newest_compressed_file() {
     let wanted = expansion_wanted(&policy, &tree.inventory, &claims, Clock::at(NOW));
     assert!(wanted.is_empty());
     assert_eq!(planned(&policy, &tree.inventory).estimate, Some(8 << 20));
-    let mut plain = rule();
-    plain.compress = Codec::None;
-    let plan = planned(&super::tests::policy(plain), &tree.inventory);
+    let mut uncompressed = rule();
+    uncompressed.compress = Codec::None;
+    let plan = planned(&super::tests::policy(uncompressed), &tree.inventory);
     assert_eq!(plan.estimate, Some(0));
     assert_eq!(item_bytes(&tree.inventory, &plan.actions[0]), 10 * MIB);
 }
