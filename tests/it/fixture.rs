@@ -90,6 +90,21 @@ impl Tree {
             .stdin(Stdio::null());
     }
 
+    /// The command as another user, who can read and search the tree as it is now, and execute a
+    /// copy of sysopt beside the base.
+    pub fn as_user<A: AsRef<OsStr>>(&self, id: u32, args: &[A]) -> Command {
+        use std::os::unix::process::CommandExt;
+        let copy = self.outside().join("sysopt");
+        fs::copy(env!("CARGO_BIN_EXE_sysopt"), &copy).unwrap();
+        for place in [self.outside(), &self.outside().join("home"), &copy] {
+            fs::set_permissions(place, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let mut command = Command::new(copy);
+        self.prepare(&mut command, args);
+        command.uid(id).gid(id);
+        command
+    }
+
     pub fn run<A: AsRef<OsStr>>(&self, args: &[A]) -> Ran {
         Ran::from(self.command(args).output().unwrap())
     }
