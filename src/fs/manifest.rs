@@ -13,7 +13,7 @@ use super::roots::Roots;
 use crate::plan::archive::{
     Archive, DIGESTS, Event, MANIFEST, MANIFEST_SCHEMA, ManifestLine, Version,
 };
-use crate::plan::entry::{EntryId, Inventory, Problem, RootId};
+use crate::plan::entry::{EntryId, Inventory, Problem, RootId, Walk};
 
 /// An archive and the model directories that it serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,11 @@ pub fn add_archives(roots: &Roots, inventory: &mut Inventory, archives: Vec<Serv
         let lines = match read_lines(roots, serves.root) {
             Ok(lines) => lines,
             Err(error) => {
+                // What cannot be understood must not be written to: its list of digests would lose
+                // what it names.
+                if let Some(top) = inventory.root(serves.root).top {
+                    inventory.directories[top.0 as usize].walk = Walk::Unreadable;
+                }
                 inventory.problems.push(Problem {
                     root: serves.root,
                     path: inventory.root(serves.root).shown.join(MANIFEST),

@@ -4,6 +4,10 @@
     clippy::disallowed_methods,
     reason = "tests build and change trees themselves"
 )]
+#![allow(
+    clippy::unwrap_used,
+    reason = "what helps a test may fail as the test may"
+)]
 
 mod cache;
 mod command_line;

@@ -51,8 +51,13 @@ impl Archives {
     }
 }
 
-fn digests_of(archive: &Archive) -> BTreeMap<PathBuf, String> {
-    let there = archive.versions.iter().filter(|v| v.entry.is_some());
+/// The digests of what an archive holds; where a part of it could not be read, of all that it is
+/// said to hold.
+fn digests_of(inventory: &Inventory, archive: &Archive) -> BTreeMap<PathBuf, String> {
+    let problems = &inventory.problems;
+    let unsure = problems.iter().any(|problem| problem.root == archive.root);
+    let versions = archive.versions.iter();
+    let there = versions.filter(|version| unsure || version.entry.is_some());
     let digests = there.map(|version| {
         let line = &version.line;
         (line.archived_path.0.clone(), line.stored_sha256.clone())
@@ -238,7 +243,7 @@ impl Run<'_> {
             let Some(dir) = open.fd.as_ref().filter(|_| !archive.versions.is_empty()) else {
                 continue;
             };
-            let list: Vec<_> = digests_of(archive).into_iter().collect();
+            let list: Vec<_> = digests_of(self.inventory, archive).into_iter().collect();
             if !books::digests_are(dir, &list)
                 && let Err(Halt::Failed(error)) = self.open_archive(index)
             {
@@ -257,7 +262,7 @@ impl Run<'_> {
         let owner = self.owner_for(index);
         let dir = self.archive_dir(index, owner)?;
         let books = ArchiveBooks::open(&dir).map_err(with("cannot open the manifest"))?;
-        let digests = digests_of(archive);
+        let digests = digests_of(self.inventory, archive);
         self.archives.open.insert(
             index,
             OpenArchive {
