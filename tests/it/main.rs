@@ -11,4 +11,6 @@ mod first_tries;
 mod fixture;
 mod generated;
 mod layers;
+mod models_killed;
+mod models_review;
 mod require;

@@ -19,7 +19,7 @@ use super::compress::Watch;
 use super::dir;
 use super::lease::{self, Use};
 use super::roots::Roots;
-use crate::plan::action::{Action, OperationPlan, Plan, Task, item_bytes};
+use crate::plan::action::{Action, Operation, OperationPlan, Plan, Task, item_bytes};
 use crate::plan::entry::Inventory;
 use crate::plan::outcome::{Ended, OperationOutcome, Outcome, Progress, Status};
 use crate::plan::time::Time;
@@ -104,6 +104,10 @@ impl Run<'_> {
         let mut outcome = OperationOutcome::default();
         let mut freed = 0;
         self.announce(operation);
+        if operation.operation == Operation::ModelArchiving && (self.surroundings.stop)().is_none()
+        {
+            outcome.faults = self.complete_archives();
+        }
         for (number, action) in (0_u32..).zip(&operation.actions) {
             let step = if (self.surroundings.stop)().is_some() {
                 Err(Halt::Stopped)
@@ -115,7 +119,7 @@ impl Run<'_> {
             freed += record(&mut outcome, number, step);
             self.surroundings.progress.action();
         }
-        outcome.faults = self.archives.close(self.inventory);
+        outcome.faults.extend(self.archives.close(self.inventory));
         outcome.bytes_freed = Some(freed);
         outcome.duration = begun.elapsed();
         outcome
