@@ -317,8 +317,9 @@ pub fn shown_subject(inventory: &Inventory, subject: Subject) -> PathBuf {
 /// the file worked on.
 #[must_use]
 pub fn item_bytes(inventory: &Inventory, action: &Action) -> u64 {
-    let Subject::Entry(id) = action.subject else {
-        return 0;
+    let id = match action.subject {
+        Subject::Entry(id) => id,
+        Subject::Directory(id) => return u64::from(inventory.directory(id).blocks) * 512,
     };
     let entry = inventory.entry(id);
     match action.task {

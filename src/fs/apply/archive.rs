@@ -352,6 +352,10 @@ fn rename_in(
     if lease::hold_against_users(file) == Use::Busy {
         return Err(Halt::Changed("somebody uses it now".to_owned()));
     }
+    // The digest is that of these times; under the lease nobody can begin to write.
+    if !found.seen.unchanged(&dir::look_at(file)?) {
+        return Err(Halt::Changed("it changed after it was read".to_owned()));
+    }
     let from = found.parent.as_fd();
     dir::rename_new(from, found.name, parent, name).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
@@ -359,9 +363,13 @@ fn rename_in(
         }
         _ => vanished(error),
     })?;
-    if dir::look(parent, name)?.identity() != found.seen.identity() {
+    let moved = dir::look(parent, name)?;
+    let same = moved.identity() == found.seen.identity();
+    // Renaming changes the change time; where no lease was granted, content may have changed too.
+    let written = moved.stat.size != found.seen.stat.size || moved.stat.mtime != found.seen.stat.mtime;
+    if !same || written {
         dir::rename_new(parent, name, from, found.name)?;
-        return Err(Halt::Changed("another file has its name now".to_owned()));
+        return Err(Halt::Changed("it changed in the last instant".to_owned()));
     }
     dir::sync(parent)?;
     dir::sync(from)?;
