@@ -564,3 +564,23 @@ fn a_finished_file_and_its_published_form_expire_together() {
     let finish = ["compress logs/run-1.log == run-1.log.gz"];
     assert_eq!(lines(&tree.inventory, &plan), finish);
 }
+
+#[test]
+fn only_the_mode_rename_renames_despite_a_writer_that_appears_later() {
+    for (mode, expected) in [(LogMode::Auto, false), (LogMode::Rename, true)] {
+        let (mut tree, root) = logs();
+        tree.add(root, "a.log", file(MIB, DAY));
+        let mut rule = rule();
+        rule.mode = mode;
+        let plan = planned(&policy(rule), &tree.inventory);
+        let tasks: Vec<bool> = plan
+            .actions
+            .iter()
+            .filter_map(|action| match &action.task {
+                Task::Rotate(task) => Some(task.despite_writers),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(tasks, [expected], "{}", mode.name());
+    }
+}
