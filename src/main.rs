@@ -6,11 +6,20 @@ use std::process::ExitCode;
 use clap::Parser;
 use sysopt::cli::Cli;
 use sysopt::exit::Exit;
+use sysopt::run::{self, End};
+use sysopt::signal;
 
 fn main() -> ExitCode {
-    match Cli::try_parse() {
-        Ok(_) => Exit::Success.into(),
-        Err(error) => answer(&error).into(),
+    let end = match Cli::try_parse() {
+        Ok(cli) => run::run(cli),
+        Err(error) => End::Code(answer(&error)),
+    };
+    match end {
+        End::Code(exit) => exit.into(),
+        // Where even that fails, the code is that of a shell for the signal.
+        End::Signal(signal) => match signal::die_by(signal) {
+            Ok(()) | Err(_) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(1)),
+        },
     }
 }
 

@@ -1,10 +1,10 @@
 //! What is wrong between the keys of a file, each of which is right by itself.
 
-use std::path::Path;
+use std::path::{Component, Path};
 
+use super::build::codec_and_level;
 use super::error::Errors;
 use super::keys::Kind;
-use super::policy::codec_and_level;
 use super::settings::{Setting, Settings, Source, Tree};
 use super::value::Value;
 
@@ -17,6 +17,7 @@ pub(super) fn check(tree: &Tree, relative: bool, errors: &mut Errors<'_>) {
         }
     }
     agent_rules(tree, errors);
+    state_directory(tree, errors);
     if !relative {
         for table in tree.tables.iter().chain(&tree.repeated) {
             absolute_paths(table, errors);
@@ -37,6 +38,22 @@ fn level(own: &Settings, parent: Option<&Settings>, errors: &mut Errors<'_>) {
         let help = Some("compress_old_logs = \"zstd\" has levels up to 19".to_owned());
         let path = own.section.path("compression_level");
         errors.add(setting.span.as_ref(), &path, message, help);
+    }
+}
+
+/// Everything in the state directory is sysopt's, so it cannot be the base or above it.
+fn state_directory(tree: &Tree, errors: &mut Errors<'_>) {
+    let setting = tree.table("").and_then(|top| top.get("state_directory"));
+    if let Some(setting) = setting
+        && let Some(Value::Text(path)) = &setting.value
+        && !matches!(
+            Path::new(path).components().next_back(),
+            Some(Component::Normal(_))
+        )
+    {
+        let message = "the state needs a directory of its own".to_owned();
+        let help = Some("leave the key out for \".sysopt\" in the base".to_owned());
+        errors.add(setting.span.as_ref(), "state_directory", message, help);
     }
 }
 

@@ -159,6 +159,9 @@ pub struct Errors<'a> {
     found: Vec<(usize, ConfigError)>,
 }
 
+/// A file of garbage has more errors than anyone reads.
+const MOST: usize = 100;
+
 impl<'a> Errors<'a> {
     /// Nothing wrong yet.
     #[must_use]
@@ -181,6 +184,12 @@ impl<'a> Errors<'a> {
             help,
         };
         self.found.push((offset, error));
+    }
+
+    /// Whether so much is wrong that looking further is no use.
+    #[must_use]
+    pub fn full(&self) -> bool {
+        self.found.len() >= MOST
     }
 
     /// The line of an offset, from 1.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::keys::{Default, Key, SECTIONS, Section};
+use super::keys::{Initial, Key, SECTIONS, Section};
 
 const HEAD: &str = "\
 # sysopt.toml: the configuration of sysopt. Here every key has its default; a key that is left out
@@ -44,14 +44,18 @@ fn write_section(out: &mut String, section: &Section) {
 }
 
 fn write_key(out: &mut String, key: &Key, commented: bool) {
-    let (mark, value) = match key.default {
-        Default::Value(value) if !commented => ("", value),
-        Default::Value(value) | Default::Quiet(value) | Default::Unset(value) => ("# ", value),
+    let (mark, value) = match key.initial {
+        Initial::Value(value) if !commented => ("", value),
+        Initial::Value(value) | Initial::Quiet(value) | Initial::Unset(value) => ("# ", value),
     };
     line(out, &format!("{mark}{} = {value}", key.name), key.doc);
 }
 
 fn line(out: &mut String, text: &str, doc: &str) {
     // Writing to a string cannot fail.
-    let _ = writeln!(out, "{text:<36} # {doc}");
+    let _ = if text.len() > 60 {
+        writeln!(out, "# {doc}:\n{text}")
+    } else {
+        writeln!(out, "{text:<36} # {doc}")
+    };
 }

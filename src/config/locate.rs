@@ -15,13 +15,13 @@ use super::error::ConfigError;
 pub struct Surroundings {
     /// The current directory.
     pub cwd: PathBuf,
-    /// The caller's home directory: `HOME`, else as the account says.
+    /// The caller's home directory, resolved: `HOME`, else as the account says.
     pub home: Option<PathBuf>,
     /// All home directories of this machine that are known, the caller's among them.
     pub homes: Vec<PathBuf>,
     /// `XDG_CONFIG_HOME`, else `~/.config` (XDG Base Directory Specification).
     pub xdg_config_home: Option<PathBuf>,
-    /// `XDG_CACHE_HOME`, else `~/.cache`.
+    /// `XDG_CACHE_HOME`, else `~/.cache`, resolved.
     pub xdg_cache_home: Option<PathBuf>,
     /// `SYSOPT_CONFIG`, where it is not empty.
     pub sysopt_config: Option<PathBuf>,
@@ -36,6 +36,10 @@ impl Surroundings {
     ///
     /// # Errors
     /// The current directory is gone or cannot be named.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the environment"
+    )]
     pub fn read() -> io::Result<Self> {
         let accounts = std::fs::read("/etc/passwd").unwrap_or_default();
         let uid = rustix::process::geteuid().as_raw();
@@ -50,15 +54,24 @@ impl Surroundings {
             cwd: std::env::current_dir()?,
             homes: homes(home.as_deref(), &accounts),
             xdg_config_home: below_home("XDG_CONFIG_HOME", ".config"),
-            xdg_cache_home: below_home("XDG_CACHE_HOME", ".cache"),
+            xdg_cache_home: below_home("XDG_CACHE_HOME", ".cache").map(resolved),
             sysopt_config: variable("SYSOPT_CONFIG").map(PathBuf::from),
             system_config: "/etc/sysopt/sysopt.toml".into(),
-            home,
+            home: home.map(resolved),
             uid,
         })
     }
 }
 
+/// The path without symbolic links, or as it is where it leads nowhere.
+fn resolved(path: PathBuf) -> PathBuf {
+    path.canonicalize().unwrap_or(path)
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
 fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }

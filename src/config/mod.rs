@@ -2,8 +2,10 @@
 //!
 //! [`locate`] finds the file, `read` reads it where it can be trusted, `tree` gives every key and
 //! value its place, `settings` merges it over the defaults of the one table of `keys`, and
-//! [`policy`] makes the policies of [`crate::plan`]. All errors of a file are told at once.
+//! `build` makes the policies of [`crate::plan`]. All errors of a file are told at once.
 
+mod build;
+mod check;
 mod consistency;
 pub mod error;
 pub mod forbidden;
@@ -16,18 +18,21 @@ pub mod policy;
 mod read;
 mod settings;
 pub mod show;
+mod spelling;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod value;
+mod view;
 
 use std::path::{Path, PathBuf};
 
 use crate::plan::policy::Policies;
+use build::Builder;
 use error::{ConfigError, Errors};
 use locate::{BaseSource, Located, Origin, Request, Surroundings};
 use overrides::Overrides;
-use policy::{Builder, Configured, ErrorHandling, Intervals};
+use policy::{Configured, ErrorHandling, Intervals};
 use settings::Tree;
 use tree::Language;
 
@@ -142,7 +147,7 @@ fn assemble(
         base: &base,
         default_directories: relative || request.base.is_some(),
     };
-    let fault = |absent: policy::Absent| fault(absent.to_string());
+    let fault = |absent: view::Absent| fault(absent.to_string());
     Ok(Config {
         state_directory: builder.state_directory().map_err(fault)?,
         intervals: builder.intervals().map_err(fault)?,

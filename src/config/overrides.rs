@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::policy::default_level;
+use super::build::default_level;
 use super::settings::{Setting, Settings, Source, Tree};
 use super::value::Value;
 use crate::plan::policy::{AgeBy, LogMode};

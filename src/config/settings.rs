@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use super::check::{check, check_with_unit};
 use super::error::{Errors, Span};
-use super::keys::{self, Default, Key, SECTIONS, Section};
+use super::keys::{self, Initial, Key, SECTIONS, Section};
+use super::spelling::{find_section, key_help, spelling, top_help};
 use super::tree::{self, Data, Language, Member, Node};
-use super::value::{self, UNITS, Unit, Value, nearest};
+use super::value::Value;
 
 /// Where a value came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,6 +152,9 @@ impl Tree {
     }
 
     fn merge_top(&mut self, member: &Member, errors: &mut Errors<'_>) {
+        if errors.full() {
+            return;
+        }
         let old = SECTIONS
             .iter()
             .find(|section| section.directories == Some(member.key.as_str()));
@@ -224,9 +229,9 @@ impl Tree {
 }
 
 fn default_of(section: &Section, key: &Key) -> Result<Setting, String> {
-    let value = match key.default {
-        Default::Unset(_) => None,
-        Default::Value(text) | Default::Quiet(text) => Some(
+    let value = match key.initial {
+        Initial::Unset(_) => None,
+        Initial::Value(text) | Initial::Quiet(text) => Some(
             read_literal(key, text)
                 .map_err(|why| format!("the default of {}: {why}", section.path(key.name)))?,
         ),
@@ -245,33 +250,16 @@ pub fn read_literal(key: &Key, text: &str) -> Result<Value, String> {
         .map_err(|error| error.message)?;
     match node.data {
         Data::Table(members) if members.len() == 1 => {
-            value::check(key.kind, &members[0].node).map_err(|problem| problem.message)
+            check(key.kind, &members[0].node).map_err(|problem| problem.message)
         }
         _ => Err("this is not one value".into()),
     }
 }
 
-fn find_section(name: &str) -> Option<&'static Section> {
-    SECTIONS
-        .iter()
-        .find(|section| !name.is_empty() && section.name == name && !section.repeated)
-}
-
-/// The key that is meant by a name in a file, and the unit in that name.
-fn spelling(section: &Section, written: &str) -> Option<(&'static Key, Option<&'static Unit>)> {
-    if let Some(key) = section.key(written) {
-        return Some((key, None));
-    }
-    if section.directories == Some(written) {
-        return section.key("directories").map(|key| (key, None));
-    }
-    UNITS.iter().find_map(|unit| {
-        let key = section.key(written.strip_suffix(unit.suffix)?)?;
-        unit.fits(key.kind).then_some((key, Some(unit)))
-    })
-}
-
 fn set(table: &mut Settings, member: &Member, errors: &mut Errors<'_>) {
+    if errors.full() {
+        return;
+    }
     let path = table.section.path(&member.key);
     let Some((key, unit)) = spelling(table.section, &member.key) else {
         let help = Some(key_help(table.section, &member.key));
@@ -286,8 +274,8 @@ fn set(table: &mut Settings, member: &Member, errors: &mut Errors<'_>) {
         return;
     }
     let checked = match unit {
-        Some(unit) => value::check_with_unit(key.kind, unit, &member.node),
-        None => value::check(key.kind, &member.node),
+        Some(unit) => check_with_unit(key.kind, unit, &member.node),
+        None => check(key.kind, &member.node),
     };
     let value = match checked {
         Ok(value) => Some(value),
@@ -305,65 +293,10 @@ fn set(table: &mut Settings, member: &Member, errors: &mut Errors<'_>) {
     table.keys.insert(key.name, setting);
 }
 
-/// Names that may be written in a section.
-fn names(section: &Section) -> impl Iterator<Item = &'static str> {
-    let inner = SECTIONS
-        .iter()
-        .filter(|inner| inner.repeated && section.name != inner.name)
-        .filter_map(|inner| inner.name.strip_prefix(section.name)?.strip_prefix('.'));
-    section.keys.iter().map(|key| key.name).chain(inner)
-}
-
-fn key_help(section: &Section, written: &str) -> String {
-    let elsewhere: Vec<String> = SECTIONS
-        .iter()
-        .filter(|other| !other.repeated && spelling(other, written).is_some())
-        .map(|other| match other.name {
-            "" => "the top of the file, before the first [table]".to_owned(),
-            name => format!("[{name}]"),
-        })
-        .collect();
-    if !elsewhere.is_empty() {
-        return format!("'{written}' belongs to {}", elsewhere.join(" or "));
-    }
-    // A unit in the name hides what the rest is like.
-    let units = UNITS.iter().map(|unit| unit.suffix);
-    let suffix = units.into_iter().find(|unit| written.ends_with(unit));
-    let stem = suffix.map_or(written, |suffix| &written[..written.len() - suffix.len()]);
-    if let Some(near) = nearest(written, names(section)) {
-        return format!("did you mean '{near}'?");
-    }
-    if let Some(near) = nearest(stem, names(section)) {
-        return format!("did you mean '{near}'?");
-    }
-    let all: Vec<&str> = names(section).collect();
-    format!("[{}] has: {}", section.name, all.join(", "))
-}
-
-fn top_help(written: &str) -> String {
-    let homes: Vec<String> = SECTIONS
-        .iter()
-        .filter(|section| !section.repeated && spelling(section, written).is_some())
-        .map(|section| format!("[{}]", section.name))
-        .collect();
-    if !homes.is_empty() {
-        return format!("'{written}' belongs to {}", homes.join(" or "));
-    }
-    let tables = SECTIONS.iter().filter(|section| !section.repeated);
-    let words = tables.flat_map(|section| match section.name {
-        "" => section.keys.iter().map(|key| key.name).collect(),
-        name => vec![name],
-    });
-    let words: Vec<&str> = words.collect();
-    match nearest(written, words.iter().copied()) {
-        Some(near) => format!("did you mean '{near}'?"),
-        None => format!("at the top there are: {}", words.join(", ")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::value::UNITS;
     use std::path::Path;
 
     fn merged(text: &str, language: Language) -> (Tree, Vec<String>) {
@@ -387,8 +320,8 @@ mod tests {
     fn every_default_and_every_example_is_of_its_kind() {
         for section in SECTIONS {
             for key in section.keys {
-                let (Default::Value(text) | Default::Quiet(text) | Default::Unset(text)) =
-                    key.default;
+                let (Initial::Value(text) | Initial::Quiet(text) | Initial::Unset(text)) =
+                    key.initial;
                 let read = read_literal(key, text);
                 assert!(read.is_ok(), "{}: {read:?}", section.path(key.name));
             }
@@ -640,7 +573,7 @@ age_by = \"use\"
         for (text, help) in [
             ("cache.max-size = 1", "did you mean 'max_size'?"),
             ("cache.MAX_SIZE = 1", "did you mean 'max_size'?"),
-            ("cache.maxsize_mb = 1", "did you mean 'max_size'?"),
+            ("cache.maxsize_mb = 1", "did you mean 'max_size_mb'?"),
             ("logs.rules = []", "did you mean 'rule'?"),
             ("log.settle = 1", "did you mean 'logs'?"),
             ("max_size = 1", "'max_size' belongs to [cache]"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::error::ConfigError;
-use super::keys::{Default as KeyDefault, Kind, SECTIONS};
+use super::keys::{Initial, Kind, SECTIONS};
 use super::locate::{Located, Origin, Request, Surroundings};
 use super::overrides::{Compression, Overrides};
 use super::policy::DirectoryOrigin;
@@ -265,11 +265,27 @@ fn keys_that_contradict_each_other_are_errors() {
             "[[agents.rule]]\nname = \"x\"\ncomm = \"x\"\n[[agents.rule]]\nname = \"x\"\ncomm = \"y\"",
             ":5:8: key 'agents.rule.name': another rule is named 'x'",
         ),
+        (
+            "state_directory = \"./\"",
+            ":1:19: key 'state_directory': the state needs a directory of its own",
+        ),
+        (
+            "[[agents.rule]]\nname = \"x\"\ncmd_regex = \"(a\"",
+            "key 'agents.rule.cmd_regex': this is not a regular expression: unclosed group",
+        ),
         ("a = [", ":1:6: unclosed array"),
     ] {
         let told = refused(text, Origin::Option);
         assert!(told.contains(expected), "{told}");
     }
+}
+
+#[test]
+fn a_file_of_garbage_ends_soon() {
+    let lines: Vec<String> = (0..100_000).map(|n| format!("k{n}=1")).collect();
+    let text = lines.join("\n");
+    let errors = given(&text, Origin::Option, &Overrides::default()).err();
+    assert_eq!(errors.map(|errors| errors.len()), Some(100));
 }
 
 #[test]
@@ -505,8 +521,8 @@ fn a_file_is_loaded_from_where_it_lies() {
 }
 
 /// A value for a key: its default, its example, or something awkward of its kind.
-fn sample(kind: Kind, default: KeyDefault, choice: u8) -> String {
-    let (KeyDefault::Value(text) | KeyDefault::Quiet(text) | KeyDefault::Unset(text)) = default;
+fn sample(kind: Kind, default: Initial, choice: u8) -> String {
+    let (Initial::Value(text) | Initial::Quiet(text) | Initial::Unset(text)) = default;
     match (kind, choice) {
         (_, 0) => text.to_owned(),
         (Kind::Duration(_), 1) => "\"1w 1.25s\"".into(),
@@ -546,7 +562,7 @@ fn a_file() -> impl Strategy<Value = String> {
                     if section.repeated && ["name", "comm"].contains(&key.name) {
                         lines.push(format!("{} = \"n{}\"", key.name, lines.len()));
                     } else if choice < 3 {
-                        let value = sample(key.kind, key.default, choice);
+                        let value = sample(key.kind, key.initial, choice);
                         lines.push(format!("{} = {value}", key.name));
                     }
                 }

@@ -5,16 +5,21 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 
 use super::dir;
 use super::temporary::Temporary;
 use crate::plan::archive::{DIGESTS, MANIFEST, ManifestLine};
 use crate::plan::entry::Owner;
+use crate::plan::time::Time;
 
 /// Records are read back whole; one larger than this is not ours.
 const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// No run takes so long over one record.
+const LEFTOVER: Duration = Duration::from_hours(1);
 
 /// A directory of records.
 #[derive(Debug)]
@@ -83,6 +88,20 @@ impl Books {
             ..dir::look_at(&self.dir)?.stat.owner
         };
         replace(&self.dir, name.as_ref(), bytes, owner)
+    }
+
+    /// Removes what runs that ended early left half written: unlocked, and an hour old.
+    pub fn clear_leftovers(&self, now: Time) {
+        for name in dir::names(&self.dir).unwrap_or_default() {
+            if dir::is_temporary(&name)
+                && let Ok((file, seen)) = dir::open_file(&self.dir, &name)
+                && now.since(seen.stat.mtime) >= LEFTOVER
+                && rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+            {
+                // One that cannot be removed is tried again by the next run.
+                let _ = rustix::fs::unlinkat(&self.dir, &name, AtFlags::empty());
+            }
+        }
     }
 
     /// Moves a record aside under a name that is free; the new name.

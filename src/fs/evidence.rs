@@ -1,5 +1,6 @@
 //! Reading content where a decision needs it: digests of models, original sizes of rotated logs.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
@@ -113,4 +114,14 @@ pub fn exists(dir: impl AsFd, path: &Path) -> bool {
     };
     let parent = path.parent().unwrap_or(Path::new(""));
     dir::open_below(dir, parent).is_ok_and(|parent| dir::look(parent, name).is_ok())
+}
+
+/// Lower-case hexadecimal, as `sha256sum` prints it.
+#[must_use]
+pub fn hex(sum: [u8; 32]) -> String {
+    sum.iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }

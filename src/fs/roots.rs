@@ -213,6 +213,20 @@ pub fn resolve(path: &Path) -> PathBuf {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
+/// Where the filesystem of a resolved path is mounted: its last ancestor on the same device.
+#[must_use]
+pub fn mount_point(resolved: &Path, device: u64) -> PathBuf {
+    use std::os::unix::fs::MetadataExt;
+    resolved
+        .ancestors()
+        .take_while(|ancestor| {
+            std::fs::symlink_metadata(ancestor).is_ok_and(|seen| seen.dev() == device)
+        })
+        .last()
+        .unwrap_or(resolved)
+        .to_path_buf()
+}
+
 /// What `statvfs` says of the filesystem of a directory.
 ///
 /// # Errors

@@ -23,7 +23,7 @@ use super::reason::{Keep, Reason};
 use super::scope;
 use super::time::Clock;
 use bytecode::Sources;
-pub use evidence::{GarbageEvidence, SharedMemory, Zombie};
+pub use evidence::{GarbageEvidence, SharedMemory};
 use files::{Examiner, Finding};
 use tally::Tally;
 pub use tally::{Class, metadata_after};
@@ -52,7 +52,7 @@ pub fn plan(
     };
     let mut deletes = Vec::new();
     for id in inventory.entry_ids() {
-        if is_searched(inventory, inventory.root_of(inventory.entry(id)))
+        if may_hold(inventory, id)
             && let Some((class, finding)) = examiner.entry(id)
         {
             let bytes = files::frees(inventory, id);
@@ -85,6 +85,15 @@ pub fn pid_files_wanted(inventory: &Inventory) -> Vec<EntryId> {
             && (1..=PID_FILE_MAX).contains(&entry.size)
     };
     inventory.entry_ids().filter(wanted).collect()
+}
+
+/// In an archive only what sysopt itself left half made is garbage.
+fn may_hold(inventory: &Inventory, id: EntryId) -> bool {
+    let entry = inventory.entry(id);
+    let root = inventory.root_of(entry);
+    is_searched(inventory, root)
+        || inventory.root(root).role == Role::Archive
+            && names::is_own_temporary(inventory.name(entry))
 }
 
 /// Nothing in an archive is garbage, and a target is only written to.

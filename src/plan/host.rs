@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::entry::Filesystem;
+
 /// How a process holds a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Hold {
@@ -43,13 +45,26 @@ pub struct DeletedFile {
     pub inode: u64,
 }
 
-/// How many processes could be looked into.
+/// How many processes could be looked into. The default is the careful one: nothing was seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Visibility {
+    /// A process table was there to look at; where it was not, nobody knows who holds a file, and
+    /// what must not be in use has to stay.
+    pub looked: bool,
     /// Processes seen.
     pub processes: u32,
     /// Of these, how many did not let us see their files (another user's, not root).
     pub hidden: u32,
+    /// The kernel does not even list other users' processes (`proc(5)`, `hidepid`).
+    pub hidepid: bool,
+}
+
+impl Visibility {
+    /// Whether every process was looked into.
+    #[must_use]
+    pub const fn is_complete(self) -> bool {
+        self.looked && self.hidden == 0 && !self.hidepid
+    }
 }
 
 /// One pass over `/proc/*/fd` and `/proc/*/maps`.
@@ -123,7 +138,7 @@ pub struct Pressure {
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub struct Disk {
-    /// The first configured directory on it.
+    /// Where it is mounted.
     pub path: String,
     /// As `df` computes it: used of what users can use.
     pub used_percent: Option<f64>,
@@ -137,6 +152,33 @@ pub struct Disk {
     pub read_only: bool,
 }
 
+impl Disk {
+    /// What a report says of a filesystem. The share is that of `df`: used of used and available,
+    /// so that blocks reserved for root do not make a full disk look roomy.
+    #[must_use]
+    pub fn of(path: String, filesystem: &Filesystem) -> Self {
+        let used = filesystem.total.saturating_sub(filesystem.free);
+        Self {
+            path,
+            used_percent: percent(used, used.saturating_add(filesystem.available)),
+            free_bytes: filesystem.available,
+            total_bytes: filesystem.total,
+            free_inodes: (filesystem.inodes > 0).then_some(filesystem.free_inodes),
+            read_only: filesystem.read_only,
+        }
+    }
+}
+
+/// `part` of `whole` in percent, to one decimal; `None` of nothing.
+#[must_use]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "a percentage needs no more than 52 bits"
+)]
+pub fn percent(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| (part as f64 / whole as f64 * 1000.0).round() / 10.0)
+}
+
 /// Processor time since boot, to take differences of (`/proc/stat`, in clock ticks).
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -147,4 +189,91 @@ pub struct Ticks {
     pub busy: u64,
     /// In all.
     pub total: u64,
+}
+
+impl Ticks {
+    /// Busy share of all processors between an earlier reading and this one, in percent; `None`
+    /// where the two cannot be compared.
+    #[must_use]
+    pub fn busy_percent_since(&self, earlier: &Self) -> Option<f64> {
+        if self.boot_id.is_empty() || self.boot_id != earlier.boot_id {
+            return None;
+        }
+        let busy = self.busy.checked_sub(earlier.busy)?;
+        let total = self.total.checked_sub(earlier.total)?;
+        percent(busy, total)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::entry::AtimeMode;
+
+    fn ticks(boot: &str, busy: u64, total: u64) -> Ticks {
+        Ticks {
+            boot_id: boot.to_owned(),
+            busy,
+            total,
+        }
+    }
+
+    #[test]
+    fn load_is_the_difference_of_two_readings_of_one_boot() {
+        for (earlier, later, expected) in [
+            (ticks("a", 100, 1000), ticks("a", 150, 1200), Some(25.0)),
+            (ticks("a", 0, 0), ticks("a", 1, 3), Some(33.3)),
+            (ticks("a", 100, 1000), ticks("a", 100, 1000), None),
+            (ticks("a", 100, 1000), ticks("b", 150, 1200), None),
+            (ticks("", 100, 1000), ticks("", 150, 1200), None),
+            (ticks("a", 200, 1000), ticks("a", 150, 1200), None),
+        ] {
+            assert_eq!(later.busy_percent_since(&earlier), expected);
+        }
+    }
+
+    #[test]
+    fn a_disk_is_as_full_as_df_says() {
+        let filesystem = Filesystem {
+            device: 1,
+            total: 1000,
+            free: 400,
+            available: 350,
+            inodes: 0,
+            free_inodes: 0,
+            read_only: false,
+            atime: AtimeMode::Relatime,
+        };
+        let disk = Disk::of("/srv".to_owned(), &filesystem);
+        assert_eq!(disk.used_percent, Some(63.2));
+        assert_eq!((disk.free_bytes, disk.total_bytes), (350, 1000));
+        assert_eq!(disk.free_inodes, None);
+        let empty = Filesystem {
+            total: 0,
+            free: 0,
+            available: 0,
+            inodes: 9,
+            free_inodes: 4,
+            ..filesystem
+        };
+        let disk = Disk::of("/proc".to_owned(), &empty);
+        assert_eq!((disk.used_percent, disk.free_inodes), (None, Some(4)));
+    }
+
+    #[test]
+    fn nothing_seen_is_not_a_complete_look() {
+        assert!(!Visibility::default().is_complete());
+        let seen = Visibility {
+            looked: true,
+            processes: 9,
+            ..Visibility::default()
+        };
+        assert!(seen.is_complete());
+        assert!(!Visibility { hidden: 1, ..seen }.is_complete());
+        let invisible = Visibility {
+            hidepid: true,
+            ..seen
+        };
+        assert!(!invisible.is_complete());
+    }
 }

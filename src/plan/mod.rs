@@ -5,6 +5,7 @@
 //! action with a [`reason::Reason`], or a [`reason::Keep`].
 
 pub mod action;
+pub mod agents;
 pub mod archive;
 pub mod cache;
 pub mod claims;
@@ -19,13 +20,14 @@ pub mod names;
 pub mod order;
 pub mod outcome;
 pub mod policy;
+pub mod processes;
 pub mod reason;
-// pub mod restore;
+pub mod restore;
 pub mod retention;
 pub mod rotated;
 pub mod scope;
 pub mod time;
-// pub mod versions;
+pub mod versions;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use regex_automata::meta::{self, BuildError, Regex};
-use regex_automata::util::syntax;
+use regex::bytes::{Regex, RegexBuilder};
 
 /// File name patterns. One without `/` is matched against the last component at any depth, one
 /// with `/` against the path relative to the directory, where `*` does not cross a `/`.
@@ -88,16 +87,11 @@ impl fmt::Debug for Globs {
 ///
 /// # Errors
 /// Why it is not a regular expression, or that it is too large.
-pub fn command_regex(pattern: &str) -> Result<Regex, Box<BuildError>> {
-    Regex::builder()
-        .syntax(syntax::Config::new().unicode(false).utf8(false))
-        .configure(
-            meta::Config::new()
-                .utf8_empty(false)
-                .nfa_size_limit(Some(1 << 20)),
-        )
-        .build(pattern)
-        .map_err(Box::new)
+pub fn command_regex(pattern: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(pattern)
+        .unicode(false)
+        .size_limit(1 << 20)
+        .build()
 }
 
 /// Free space to keep: of the filesystem, or in bytes.
@@ -304,7 +298,7 @@ pub struct ModelsPolicy {
 #[derive(Clone, Debug)]
 #[allow(
     clippy::struct_excessive_bools,
-    reason = "each is a switch of its own in the configuration"
+    reason = "each is a switch of the configuration"
 )]
 pub struct GarbagePolicy {
     /// Whether the operation runs in a cycle.

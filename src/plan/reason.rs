@@ -271,12 +271,16 @@ impl fmt::Display for Reason {
             Self::Unused(ago) => write!(f, "not used for {ago}, over max_age"),
             Self::LowSpace(ago) => write!(f, "free space under min_free, last used {ago} ago"),
             Self::Emptied => f.write_str("emptied by this run"),
-            Self::Size(over) => write!(
-                f,
-                "size {} is not under {}",
-                size(over.bytes),
-                size(over.limit)
-            ),
+            // The limit itself is enough.
+            Self::Size(over) => {
+                let relation = if over.bytes > over.limit {
+                    "over"
+                } else {
+                    "at"
+                };
+                let (bytes, limit) = (size(over.bytes), size(over.limit));
+                write!(f, "size {bytes} is {relation} {limit}")
+            }
             Self::RotateAfter(older) => write!(
                 f,
                 "last rotated {} ago, over {}",
@@ -414,7 +418,7 @@ impl fmt::Display for Keep {
             Self::Marked(mark) => write!(f, "in a tree marked by {mark}"),
             Self::BelowSize(under) => write!(
                 f,
-                "size {} is under {}",
+                "size {} is not over {}",
                 size(under.bytes),
                 size(under.limit)
             ),

@@ -15,7 +15,7 @@ use crate::plan::outcome::{Ended, OperationOutcome, Outcome, Status};
 use crate::plan::time::Time;
 
 /// All that is known of a run when it is over, also of one that failed before there was a plan.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Run<'a> {
     /// The subcommand.
     pub command: String,

@@ -36,6 +36,10 @@ pub struct Out {
 impl Out {
     /// Looks at the streams and the environment, once.
     #[must_use]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "NO_COLOR and its like are about the terminal, which is looked at here"
+    )]
     pub fn new(format: Format, color: Color, quiet: bool) -> Self {
         let stdout = io::stdout();
         let terminal = stdout.is_terminal();

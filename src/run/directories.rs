@@ -98,7 +98,8 @@ pub fn open(
 
 impl Wanted<'_> {
     fn is_typed(&self, role: Role) -> bool {
-        self.typed.is_some_and(|(typed, dirs)| typed == role && !dirs.is_empty())
+        self.typed
+            .is_some_and(|(typed, dirs)| typed == role && !dirs.is_empty())
     }
 }
 
@@ -121,7 +122,13 @@ fn candidates(config: &Config, wanted: &Wanted<'_>) -> Vec<Candidate> {
     }
     add_archives(&mut list, &config.policies.models, config, wanted);
     if let Some(target) = &wanted.target {
-        list.push(candidate(config, wanted, Role::Target, target.clone(), true));
+        list.push(candidate(
+            config,
+            wanted,
+            Role::Target,
+            target.clone(),
+            true,
+        ));
     }
     list
 }
@@ -180,13 +187,11 @@ fn permitted(
     let mut place = Vec::with_capacity(candidates.len());
     for mut candidate in candidates {
         if let Some((index, _)) = &mut candidate.spec.inside {
-            match place[*index] {
-                Some(new) => *index = new,
-                None => {
-                    place.push(None);
-                    continue;
-                }
-            }
+            let Some(new) = place[*index] else {
+                place.push(None);
+                continue;
+            };
+            *index = new;
         }
         match refusal(&candidate, config, surroundings) {
             None => {
@@ -211,11 +216,7 @@ fn permitted(
     }
 }
 
-fn refusal(
-    candidate: &Candidate,
-    config: &Config,
-    surroundings: &Surroundings,
-) -> Option<String> {
+fn refusal(candidate: &Candidate, config: &Config, surroundings: &Surroundings) -> Option<String> {
     if !candidate.spec.active || matches!(candidate.spec.role, Role::Archive | Role::Target) {
         return None;
     }

@@ -5,12 +5,15 @@ use crate::fs::evidence;
 use crate::fs::roots::Roots;
 use crate::plan::action::{Operation, OperationPlan};
 use crate::plan::claims::Claims;
-use crate::plan::entry::{Inventory, Kind};
+use crate::plan::entry::{EntryId, Inventory, Kind};
+use crate::plan::garbage::{GarbageEvidence, SharedMemory};
+use crate::plan::host::Metrics;
 use crate::plan::policy::Policies;
+use crate::plan::processes::{ProcessTable, Remembered};
 use crate::plan::time::{Clock, Time};
-use crate::plan::{cache, clock, garbage, logs, models};
-use crate::run::operate::roles;
+use crate::plan::{agents, cache, clock, garbage, logs, models, processes};
 use crate::signal::Signals;
+use crate::system;
 
 /// Counts nothing; stops for signals.
 pub struct Quiet<'a>(pub &'a Signals);
@@ -21,6 +24,50 @@ impl Watch for Quiet<'_> {
     fn stop(&self) -> bool {
         self.0.received().is_some()
     }
+}
+
+/// The processes of the machine, where an operation asks for them.
+#[derive(Debug, Default)]
+pub struct Host {
+    /// All that could be seen.
+    pub table: ProcessTable,
+    /// Load.
+    pub metrics: Metrics,
+    /// As the last run saw it.
+    pub earlier: Option<Remembered>,
+}
+
+impl Host {
+    /// What the next run compares with; where this one did not look, what the last one saw.
+    #[must_use]
+    pub fn remember(&self, policies: &Policies) -> Remembered {
+        let looked = !self.table.processes.is_empty();
+        let Some(ticks) = system::metrics::ticks().filter(|_| looked) else {
+            return self.earlier.clone().unwrap_or_default();
+        };
+        let agents = agents::detect(&policies.agents, &self.table).agents;
+        Remembered::of(
+            &self.table,
+            &ticks,
+            &self.metrics,
+            &policies.load,
+            agents.iter().map(|agent| agent.process.pid),
+        )
+    }
+}
+
+/// What the plans rest on beside the inventory.
+pub struct Basis<'a> {
+    /// Rules.
+    pub policies: &'a Policies,
+    /// Where files are read.
+    pub roots: &'a Roots,
+    /// Processes.
+    pub host: &'a Host,
+    /// The clock of this run.
+    pub clock: Clock,
+    /// Ends reading.
+    pub watch: &'a dyn Watch,
 }
 
 /// The clock, unless it jumped.
@@ -34,3 +81,95 @@ pub fn clock(now: Time, inventory: &Inventory, last_run: Option<Time>) -> Clock 
         .max();
     clock::judge(now, last_run, newest)
 }
+
+/// Plans operations in their order; what one acts on, the next ones leave alone.
+#[must_use]
+pub fn plan_all(
+    operations: &[Operation],
+    basis: &Basis<'_>,
+    inventory: &mut Inventory,
+) -> Vec<OperationPlan> {
+    let mut claims = Claims::none(inventory);
+    operations
+        .iter()
+        .map(|operation| {
+            let plan = plan_one(*operation, basis, inventory, &claims);
+            claims.add(&plan);
+            plan
+        })
+        .collect()
+}
+
+fn plan_one(
+    operation: Operation,
+    basis: &Basis<'_>,
+    inventory: &mut Inventory,
+    claims: &Claims,
+) -> OperationPlan {
+    let Basis {
+        policies,
+        roots,
+        host,
+        clock,
+        watch,
+    } = basis;
+    match operation {
+        Operation::GarbageCollection => {
+            let evidence = garbage_evidence(basis, inventory);
+            garbage::plan(&policies.garbage, inventory, &evidence, *clock)
+        }
+        Operation::CacheCleanup => cache::plan(&policies.cache, inventory, claims, *clock),
+        Operation::LogRotation => {
+            let wanted = logs::expansion_wanted(&policies.logs, inventory, claims, *clock);
+            evidence::add_expanded(roots, inventory, &wanted);
+            logs::plan(&policies.logs, inventory, claims, *clock)
+        }
+        Operation::ModelArchiving => {
+            let wanted = models::digests_wanted(&policies.models, inventory, claims, *clock);
+            evidence::add_digests(roots, inventory, &wanted, *watch);
+            models::plan(&policies.models, inventory, claims, *clock)
+        }
+        Operation::AgentOptimization => agents::plan(
+            &policies.agents,
+            &policies.load,
+            &host.table,
+            &host.metrics,
+            host.earlier.as_ref(),
+        ),
+        Operation::ProcessOptimization => processes::plan(
+            &policies.load,
+            &host.table,
+            &host.metrics,
+            host.earlier.as_ref(),
+        ),
+        Operation::ModelRestoring => OperationPlan::new(operation),
+    }
+}
+
+/// What processes left behind.
+fn garbage_evidence(basis: &Basis<'_>, inventory: &Inventory) -> GarbageEvidence {
+    let dead = |id: &EntryId| {
+        let mtime = inventory.entry(*id).mtime;
+        evidence::head(basis.roots, inventory, *id, PID_FILE)
+            .ok()
+            .and_then(|bytes| std::str::from_utf8(&bytes).ok()?.trim().parse().ok())
+            .is_some_and(|pid| system::processes::pid_is_dead(pid, mtime))
+    };
+    GarbageEvidence {
+        dead_pid_files: garbage::pid_files_wanted(inventory)
+            .into_iter()
+            .filter(dead)
+            .collect(),
+        zombies: system::garbage::zombies(&basis.host.table),
+        shm: system::garbage::shm(&inventory.open, basis.clock.now)
+            .into_iter()
+            .map(|segment| SharedMemory {
+                path: format!("/dev/shm/{}", segment.name),
+                bytes: segment.bytes,
+            })
+            .collect(),
+    }
+}
+
+/// Bytes of a pid file that are read: a number and a line end.
+const PID_FILE: u64 = 64;

@@ -7,6 +7,7 @@ use std::io;
 
 use serde_json::Value;
 
+use super::evidence::Host;
 use super::operate::Job;
 use super::session::{Early, Session};
 use crate::exit::Exit;
@@ -14,7 +15,6 @@ use crate::fs::books::Books;
 use crate::plan::outcome::Status;
 use crate::report::model::{self, Report, Run, View};
 use crate::schedule::state::{Finished, LastRun, SCHEMA, State};
-use crate::system::metrics;
 
 const STATE: &str = "state.json";
 const HISTORY: &str = "history.jsonl";
@@ -54,7 +54,10 @@ impl Memory {
         let mut memory = Self::read_only(session)?;
         if record {
             match Books::make(&session.config.state_directory) {
-                Ok(books) => memory.books = Some(books),
+                Ok(books) => {
+                    books.clear_leftovers(session.now);
+                    memory.books = Some(books);
+                }
                 Err(error) => memory.warn("write", session, &error),
             }
             memory.set_corrupt_aside(session);
@@ -67,7 +70,8 @@ impl Memory {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Ok(()),
             Err(error) => {
-                self.warnings.push(format!("cannot read the state: {error}"));
+                self.warnings
+                    .push(format!("cannot read the state: {error}"));
                 return Ok(());
             }
         };
@@ -120,7 +124,13 @@ impl Memory {
     }
 
     /// Writes down what the run did; warnings.
-    pub fn finish(&mut self, session: &Session, job: &Job<'_>, run: &Run<'_>) -> Vec<String> {
+    pub fn finish(
+        &mut self,
+        session: &Session,
+        job: &Job<'_>,
+        run: &Run<'_>,
+        host: &Host,
+    ) -> Vec<String> {
         let Some(books) = &self.books else {
             return Vec::new();
         };
@@ -129,7 +139,7 @@ impl Memory {
             duration: session.started.elapsed(),
             outcome: model::verdict(run).name(),
             operations: model::operations(run).map(last_run(session)).collect(),
-            ticks: metrics::ticks().unwrap_or_default(),
+            processes: host.remember(&session.config.policies),
         };
         let state = self.with_schema().finished(&finished, job.cycle);
         let mut warnings = Vec::new();
@@ -138,7 +148,10 @@ impl Memory {
                 warnings.push(format!("the run is not recorded in {what}: {error}"));
             }
         };
-        note(to_json(&state).and_then(|bytes| books.write(STATE, &bytes)), STATE);
+        note(
+            to_json(&state).and_then(|bytes| books.write(STATE, &bytes)),
+            STATE,
+        );
         if job.cycle {
             let keep = session.config.history_keep;
             note(append_history(books, run, keep), HISTORY);
@@ -223,7 +236,11 @@ fn lines(bytes: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
 
 fn append_history(books: &Books, run: &Run<'_>, keep: usize) -> io::Result<()> {
     let old = books.read(HISTORY)?.unwrap_or_default();
-    let line = serde_json::to_vec(&Report::brief(run))?;
+    let line = {
+        let mut run = run.clone();
+        run.brief = true;
+        serde_json::to_vec(&Report::new(&run))?
+    };
     let mut all: Vec<&[u8]> = lines(&old).collect();
     let from = all.len().saturating_sub(keep.saturating_sub(1));
     all.drain(..from);

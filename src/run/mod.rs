@@ -42,7 +42,12 @@ pub fn run(cli: Cli) -> End {
     let out = match session::streams(&cli.global) {
         Ok(out) => out,
         Err(early) => {
-            return End::Code(report_unstarted(&cli.global, Out::plain_text(), name, early));
+            return End::Code(report_unstarted(
+                &cli.global,
+                Out::plain_text(),
+                name,
+                early,
+            ));
         }
     };
     match start(cli, out) {
@@ -67,7 +72,10 @@ fn start(cli: Cli, out: Out) -> Result<End, (GlobalArgs, Early)> {
             return Ok(Err(exit));
         }
         let config = load(&global, &command, &surroundings)?;
-        Ok(Ok((Session::begin(global, surroundings, config, out)?, command)))
+        Ok(Ok((
+            Session::begin(global, surroundings, config, out)?,
+            command,
+        )))
     };
     let (session, command) = match begin().map_err(|early| (keep, early))? {
         Ok(ready) => ready,
@@ -91,8 +99,12 @@ fn load(
         base: global.base.clone(),
         file: global.config.clone(),
     };
-    config::load(&request, surroundings, &overrides)
-        .map_err(|errors| Early::new(Exit::Usage, errors.iter().map(session::misconfigured).collect()))
+    config::load(&request, surroundings, &overrides).map_err(|errors| {
+        Early::new(
+            Exit::Usage,
+            errors.iter().map(session::misconfigured).collect(),
+        )
+    })
 }
 
 fn report_unstarted(global: &GlobalArgs, out: Out, name: &str, early: Early) -> Exit {
@@ -173,6 +185,7 @@ fn one(
         },
         cycle: false,
         timeout: None,
+        restore: None,
     };
     match explain {
         Some(path) => explain::explain(session, &job, path),
@@ -192,9 +205,8 @@ fn run_cycle(session: &Session, cycle: &cli::Cycle) -> Exit {
 }
 
 fn cycle_job<'a>(session: &Session, cycle: &cli::Cycle, timeout: Option<Duration>) -> Job<'a> {
-    let chosen = |list: &[cli::Operation], operation| {
-        list.iter().any(|typed| planned(*typed) == operation)
-    };
+    let chosen =
+        |list: &[cli::Operation], operation| list.iter().any(|typed| planned(*typed) == operation);
     let operations: Vec<Operation> = Operation::CYCLE
         .into_iter()
         .filter(|operation| {
@@ -220,6 +232,7 @@ fn cycle_job<'a>(session: &Session, cycle: &cli::Cycle, timeout: Option<Duration
         },
         cycle: true,
         timeout,
+        restore: None,
     }
 }
 

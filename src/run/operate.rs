@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use super::directories::{self, Directories, Wanted};
-use super::evidence;
+use super::evidence::{self, Basis, Host, Quiet};
 use super::memory::Memory;
 use super::session::{Early, Session};
 use crate::exit::Exit;
@@ -12,15 +12,18 @@ use crate::fs::apply::{self, Surroundings};
 use crate::fs::lease::Use;
 use crate::fs::lock::{self, LockError, Locks};
 use crate::fs::scan::{self, Scan};
-use crate::fs::{books, manifest};
+use crate::fs::{books, manifest, roots};
 use crate::plan::action::{Operation, Plan};
 use crate::plan::entry::{Inventory, Role};
+use crate::plan::garbage;
 use crate::plan::host::{Disk, Metrics, Ticks};
 use crate::plan::outcome::{Ended, Outcome};
 use crate::plan::policy::Policies;
-use crate::report::model::{self, Failure, Run, Verdict};
+use crate::plan::restore;
+use crate::report::model::{self, Run, Verdict};
 use crate::report::progress;
-use crate::system::{metrics, open_files};
+use crate::report::trouble::Failure;
+use crate::system::{metrics, open_files, processes};
 
 /// What is to be done.
 pub struct Job<'a> {
@@ -34,6 +37,8 @@ pub struct Job<'a> {
     pub cycle: bool,
     /// Not begun after so long.
     pub timeout: Option<Duration>,
+    /// What to restore, where that is the job.
+    pub restore: Option<restore::Wanted<'a>>,
 }
 
 /// The roles that an operation works in.
@@ -77,17 +82,19 @@ fn perform(session: &Session, job: &Job<'_>) -> Result<Exit, Early> {
         let memory = Memory::open(session, job.wanted.typed.is_none())?;
         (locks, memory)
     };
-    let ticks = memory.state.ticks.clone();
+    let ticks = memory.state.processes.host.clone();
     let before = job.cycle.then(|| read_metrics(&directories, Some(&ticks)));
-    let plan = plan(session, job, &directories, &memory)?;
+    let (plan, host) = plan(session, job, &directories, &memory)?;
     let outcome = if dry_run {
         Outcome::shown(plan)
     } else {
         memory.begin(session, job);
-        carry_out(session, job, &directories, plan)
+        recount(carry_out(session, job, &directories, plan))
     };
     let start = session.ticks.clone();
-    let after = job.cycle.then(|| read_metrics(&directories, start.as_ref()));
+    let after = job
+        .cycle
+        .then(|| read_metrics(&directories, start.as_ref()));
     let mut run = session.run(job.command);
     run.outcome = Some(&outcome);
     run.before = before;
@@ -96,9 +103,10 @@ fn perform(session: &Session, job: &Job<'_>) -> Result<Exit, Early> {
     run.warnings.append(&mut memory.warnings);
     let exit = judge(&mut run, &outcome);
     if !dry_run {
-        run.warnings.extend(memory.finish(session, job, &run));
+        run.warnings
+            .extend(memory.finish(session, job, &run, &host));
     }
-    Ok(session.deliver(&run, exit))
+    Ok(session.deliver(&mut run, exit))
 }
 
 /// Opens the directories of a job.
@@ -108,8 +116,8 @@ pub fn open(session: &Session, job: &Job<'_>) -> Result<Directories, Early> {
             .into_iter()
             .map(|(path, why)| Failure {
                 path: Some(path),
-                action: None,
                 error: why,
+                ..Failure::default()
             })
             .collect();
         Early::new(Exit::Usage, errors)
@@ -133,25 +141,50 @@ pub fn plan(
     job: &Job<'_>,
     directories: &Directories,
     memory: &Memory,
-) -> Result<Plan, Early> {
+) -> Result<(Plan, Host), Early> {
     let mut inventory = look(session, directories);
     if session.signals.received().is_some() {
         return Err(Early::new(Exit::Failure, Vec::new()));
     }
+    if let Some(models) = job.restore {
+        let operations = vec![super::restore::plan(&inventory, models)?];
+        let plan = Plan {
+            inventory,
+            operations,
+        };
+        return Ok((plan, Host::default()));
+    }
     let clock = evidence::clock(session.now, &inventory, memory.state.last_run);
-    let watch = evidence::Quiet(&session.signals);
-    let operations = evidence::plan_all(
-        &job.operations,
-        &session.config.policies,
-        &directories.roots,
-        &mut inventory,
+    let host = host(session, job, directories, memory);
+    let basis = Basis {
+        policies: &session.config.policies,
+        roots: &directories.roots,
+        host: &host,
         clock,
-        &watch,
-    );
-    Ok(Plan {
+        watch: &Quiet(&session.signals),
+    };
+    let operations = evidence::plan_all(&job.operations, &basis, &mut inventory);
+    let plan = Plan {
         inventory,
         operations,
-    })
+    };
+    Ok((plan, host))
+}
+
+/// The process table, where an operation of the job looks at processes.
+fn host(session: &Session, job: &Job<'_>, directories: &Directories, memory: &Memory) -> Host {
+    if !job.cycle {
+        return Host {
+            earlier: Some(memory.state.processes.clone()),
+            ..Host::default()
+        };
+    }
+    let ticks = &memory.state.processes.host;
+    Host {
+        table: processes::read(&session.config.policies.agents),
+        metrics: read_metrics(directories, Some(ticks)),
+        earlier: Some(memory.state.processes.clone()),
+    }
 }
 
 /// Everything that decisions rest on, but for file contents.
@@ -174,12 +207,7 @@ pub fn look(session: &Session, directories: &Directories) -> Inventory {
     inventory
 }
 
-fn carry_out(
-    session: &Session,
-    job: &Job<'_>,
-    directories: &Directories,
-    plan: Plan,
-) -> Outcome {
+fn carry_out(session: &Session, job: &Job<'_>, directories: &Directories, plan: Plan) -> Outcome {
     let deadline = job
         .timeout
         .and_then(|timeout| session.started.checked_add(timeout));
@@ -203,6 +231,17 @@ fn carry_out(
     )
 }
 
+/// Figures that a plan foresaw follow what was done.
+fn recount(mut outcome: Outcome) -> Outcome {
+    let plan = &mut outcome.plan;
+    for (planned, done) in plan.operations.iter_mut().zip(&outcome.operations) {
+        if planned.operation == Operation::GarbageCollection {
+            planned.metadata = garbage::metadata_after(planned, &plan.inventory, &done.statuses);
+        }
+    }
+    outcome
+}
+
 /// Asked where the kernel grants no lease on a file.
 fn writers(identity: (u64, u64)) -> Use {
     let open = open_files::read(&[identity.0]);
@@ -216,13 +255,14 @@ fn writers(identity: (u64, u64)) -> Use {
 }
 
 /// The exit code of a run that came to its end.
-fn judge(run: &mut Run<'_>, outcome: &Outcome) -> Exit {
+pub fn judge(run: &mut Run<'_>, outcome: &Outcome) -> Exit {
     for operation in &outcome.operations {
         for (path, error) in &operation.faults {
             run.errors.push(Failure {
                 path: Some(path.clone()),
                 action: Some("write".to_owned()),
                 error: error.clone(),
+                ..Failure::default()
             });
         }
     }
@@ -237,7 +277,7 @@ pub fn read_metrics(directories: &Directories, earlier: Option<&Ticks>) -> Metri
     metrics::read(disks(directories), earlier).0
 }
 
-/// The filesystems of the directories, each named by the first of them.
+/// The filesystems of the directories, each by where it is mounted.
 fn disks(directories: &Directories) -> Vec<Disk> {
     let mut seen = Vec::new();
     let mut disks = Vec::new();
@@ -249,8 +289,9 @@ fn disks(directories: &Directories) -> Vec<Disk> {
             continue;
         }
         seen.push(stat.device);
-        if let Ok(filesystem) = crate::fs::roots::filesystem(fd.as_fd(), stat.device) {
-            disks.push(metrics::disk(&root.resolved, &filesystem));
+        if let Ok(filesystem) = roots::filesystem(fd.as_fd(), stat.device) {
+            let mounted = roots::mount_point(&root.resolved, stat.device);
+            disks.push(metrics::disk(&mounted, &filesystem));
         }
     }
     disks

@@ -16,8 +16,9 @@ use crate::fs::lease;
 use crate::plan::host::Ticks;
 use crate::plan::time::Time;
 use crate::report::look::Color;
-use crate::report::model::{Failure, Run};
+use crate::report::model::Run;
 use crate::report::out::{self, Out};
+use crate::report::trouble::Failure;
 use crate::signal::Signals;
 use crate::system::metrics;
 
@@ -183,7 +184,9 @@ impl Session {
     }
 
     /// Writes the report; the exit code, which is 1 where that failed.
-    pub fn deliver(&self, run: &Run<'_>, exit: Exit) -> Exit {
+    pub fn deliver(&self, run: &mut Run<'_>, exit: Exit) -> Exit {
+        run.exit = exit.code();
+        run.duration = self.started.elapsed();
         match self.out.report(run) {
             Ok(()) => exit,
             Err(error) => {
@@ -197,8 +200,7 @@ impl Session {
     pub fn report_early(&self, command: &str, early: Early) -> Exit {
         let mut run = self.run(command);
         run.errors = early.errors;
-        run.exit = early.exit.code();
-        self.deliver(&run, early.exit)
+        self.deliver(&mut run, early.exit)
     }
 
     /// A path that was typed, made absolute: relative to `-C` if that was given.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::action::Operation;
-use crate::plan::host::Ticks;
+use crate::plan::processes::Remembered;
 use crate::plan::time::Time;
 
 /// The `schema` of a state.
@@ -30,8 +30,8 @@ pub struct State {
     pub totals: Totals,
     /// Failed cycles in a row.
     pub consecutive_failures: u32,
-    /// Processor time at the end of the last run.
-    pub ticks: Ticks,
+    /// Processor time and agents at the end of the last run.
+    pub processes: Remembered,
 }
 
 /// How a cycle ended.
@@ -93,8 +93,8 @@ pub struct Finished {
     pub outcome: &'static str,
     /// Each operation that ran.
     pub operations: Vec<(Operation, LastRun)>,
-    /// Processor time at its end.
-    pub ticks: Ticks,
+    /// Processor time and agents at its end.
+    pub processes: Remembered,
 }
 
 impl State {
@@ -123,7 +123,7 @@ impl State {
             self.totals.bytes_freed += last.bytes_freed;
         }
         self.last_run = Some(run.started);
-        self.ticks = run.ticks.clone();
+        self.processes = run.processes.clone();
         if cycle {
             self.attempt = None;
             self.count_cycle(run);

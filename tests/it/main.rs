@@ -10,4 +10,5 @@ mod dry_run;
 mod first_tries;
 mod fixture;
 mod generated;
+mod layers;
 mod require;

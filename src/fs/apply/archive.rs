@@ -1,7 +1,6 @@
 //! Moving models into an archive, and removing versions from it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -75,7 +74,7 @@ impl Run<'_> {
             return Err(Halt::Changed("it changed while it was read".to_owned()));
         }
         self.open_archive(model.archive)?;
-        let line = self.line(&found, model, &hex(sum));
+        let line = self.line(&found, model, &evidence::hex(sum));
         if model.stored {
             self.join_stored(&found, &file, model, &line)
         } else {
@@ -159,7 +158,7 @@ impl Run<'_> {
         let archive = self.opened(model.archive)?;
         let (parent, name) = archive.place(&model.to)?;
         let (stored, _) = dir::open_file(&parent, name).map_err(vanished)?;
-        if hex(evidence::digest(&stored, watch)?) != line.sha256 {
+        if evidence::hex(evidence::digest(&stored, watch)?) != line.sha256 {
             return Err(Halt::Changed("the archived file is another now".to_owned()));
         }
         stored.sync_all()?;
@@ -385,7 +384,7 @@ pub fn copy_proved(
     forget_pages(made.file());
     let mut written = made.file();
     written.rewind()?;
-    if hex(evidence::digest(written, watch)?) == sum {
+    if evidence::hex(evidence::digest(written, watch)?) == sum {
         forget_pages(made.file());
         Ok(())
     } else {
@@ -394,13 +393,4 @@ pub fn copy_proved(
             format!("the copy's sha256 is not {sum}; nothing was published"),
         )))
     }
-}
-
-/// Lower-case hexadecimal, as `sha256sum` prints it.
-pub fn hex(sum: [u8; 32]) -> String {
-    sum.iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use rustix::fs::AtFlags;
+use rustix::fs::{AtFlags, FlockOperation};
 use rustix::io::Errno;
 
 use super::step::{self, Found, Halt, Step, entry_of, vanished};
@@ -60,12 +60,22 @@ impl Run<'_> {
     }
 }
 
+/// Whether somebody has a `flock` on the file, as systemd-tmpfiles asks before it removes one.
+fn is_locked(file: &File) -> bool {
+    let asked = rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive);
+    asked == Err(Errno::WOULDBLOCK)
+}
+
 /// Removes the name of a file that was found again, under a lease where the kernel grants one, so
 /// that nobody opens it in between. The lease ends when the file is closed.
 pub fn remove_found(found: &Found<'_>, file: Option<&File>) -> Result<(), Halt> {
     if let Some(file) = file {
         if lease::hold_against_users(file) == Use::Busy {
             return Err(Halt::Changed("somebody uses it now".to_owned()));
+        }
+        // Also the sign of a sysopt that is still making the file.
+        if is_locked(file) {
+            return Err(Halt::Changed("somebody holds a lock on it".to_owned()));
         }
         forget_pages(file);
     }

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use super::archive::{copy_proved, hex, make_path};
+use super::archive::{copy_proved, make_path};
 use super::step::{Halt, Step, entry_of};
 use super::{Run, disk, with};
 use crate::fs::compress::Watch;
@@ -120,7 +120,8 @@ fn already_there(
         Ok(_) => {}
     }
     let same = |(file, seen): (File, dir::Seen)| -> io::Result<bool> {
-        Ok(seen.stat.size == line.size && hex(evidence::digest(&file, watch)?) == line.sha256)
+        Ok(seen.stat.size == line.size
+            && evidence::hex(evidence::digest(&file, watch)?) == line.sha256)
     };
     if dir::open_file(parent, name).and_then(same)? {
         return Ok(Some(Step {

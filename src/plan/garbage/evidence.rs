@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::super::entry::EntryId;
+use super::super::processes::Zombie;
 
 /// What files alone do not tell.
 #[derive(Clone, Debug, Default)]
@@ -14,21 +15,6 @@ pub struct GarbageEvidence {
     pub zombies: Vec<Zombie>,
     /// Segments of `/dev/shm` that nobody maps.
     pub shm: Vec<SharedMemory>,
-}
-
-/// A process that ended more than a minute ago.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Zombie {
-    /// Process id.
-    pub pid: u32,
-    /// `/proc/PID/comm`.
-    pub name: String,
-    /// The process that does not collect it.
-    pub parent: u32,
-    /// Its name.
-    pub parent_name: String,
-    /// Since it was started; since when it is dead the kernel does not say.
-    pub age_seconds: u64,
 }
 
 /// A file in `/dev/shm`.

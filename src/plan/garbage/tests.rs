@@ -10,6 +10,7 @@ use super::super::action::shown_subject;
 use super::super::entry::{Kind, LinkTarget, Walk};
 use super::super::host::{DeletedFile, Hold};
 use super::super::outcome::Status;
+use super::super::processes::Zombie;
 use super::super::testing::{DAY, HOUR, NOW, Tree, ago, file, linked, special};
 use super::*;
 
@@ -99,17 +100,18 @@ fn root_collects_what_the_owner_of_the_directory_made() {
 }
 
 #[test]
-fn own_temporary_files_are_dead_after_an_hour_but_never_in_an_archive() {
+fn own_temporary_files_are_dead_after_an_hour_also_in_an_archive() {
     let mut tree = Tree::new();
     let logs = tree.root(Role::Logs, "logs");
     let archive = tree.root(Role::Archive, "archived");
     tree.add(logs, ".sysopt-1.tmp", file(4096, HOUR));
     tree.add(logs, ".sysopt-2.tmp", file(4096, HOUR - 1));
     tree.add(archive, ".sysopt-3.tmp", file(4096, 9 * DAY));
+    tree.add(archive, "model.tmp", file(4096, 9 * DAY));
     let plan = planned(&policy(), &tree);
     assert_eq!(
         acted(&tree.inventory, &plan),
-        [Path::new("logs/.sysopt-1.tmp")]
+        ["archived/.sysopt-3.tmp", "logs/.sysopt-1.tmp"].map(Path::new)
     );
     assert_eq!(plan.actions[0].reason, Reason::OwnTemporary);
 }
@@ -201,9 +203,9 @@ fn what_processes_hold_is_reported_with_advice() {
         zombies: vec![Zombie {
             pid: 9,
             name: "sh".into(),
-            parent: 1,
-            parent_name: "init".into(),
-            age_seconds: 90,
+            parent: Some(1),
+            parent_name: Some("init".into()),
+            age_seconds: Some(90),
         }],
         shm: vec![SharedMemory {
             path: "/dev/shm/x".into(),

@@ -85,7 +85,7 @@ fn the_json_tells_the_same_as_the_outcome() {
                 "path": "logs/app.log",
                 "to": "logs/app.log-20261123T210000Z.gz",
                 "bytes": 200 * MIB,
-                "reason": "size 200.0 MiB is not under 100.0 MiB",
+                "reason": "size 200.0 MiB is over 100.0 MiB",
                 "status": "deferred",
                 "note": "still open for writing by pid 812 (agent)",
             }),

@@ -22,8 +22,8 @@ fn a_dry_run_as_text() {
     evict        60.0 MiB  cache/caf\xe9.bin       directory over its limit, last used 9 d ago
     … and 2 more (8.0 MiB)
 ✗ logs       would rotate 2 logs, expire 1 rotated file; 1 place not readable
-    rotate      200.0 MiB  logs/app.log → app.log-20261123T210000Z.gz  size 200.0 MiB is not under 100.0 MiB
-    rotate      140.0 MiB  logs/api.log → api.log-20261123T210000Z.gz  size 140.0 MiB is not under 100.0 MiB
+    rotate      200.0 MiB  logs/app.log → app.log-20261123T210000Z.gz  size 200.0 MiB is over 100.0 MiB
+    rotate      140.0 MiB  logs/api.log → api.log-20261123T210000Z.gz  size 140.0 MiB is over 100.0 MiB
     expire        5.0 MiB  logs/app.log-20260101T000000Z.gz            rotated file 6 of 5 kept
     cannot read 'logs/secret': Permission denied
     warning: logs/odd\nname is strange

@@ -7,8 +7,8 @@ use super::keeping::{MODELS, archive_of, fresh};
 use super::world::{CLOCK, File, World, acted, kept, only, paths, planned, policy};
 use crate::plan::action::{Plan, Task, Verb};
 use crate::plan::claims::Claims;
-use crate::plan::entry::{Role, RootId, Walk};
-use crate::plan::models::digests_wanted;
+use crate::plan::entry::{Inventory, Role, RootId, Walk};
+use crate::plan::models::{digests_wanted, plan};
 use crate::plan::policy::ModelsPolicy;
 use crate::plan::reason::Reason;
 use crate::plan::testing::{DAY, Tree, file, filesystem};
@@ -269,4 +269,43 @@ fn deleting_follows_the_same_rules_and_says_so() {
     assert_eq!(only(&plan).actions[0].task, Task::Unlink);
     assert_eq!(only(&plan).estimate, Some(8192));
     assert!(matches!(only(&plan).actions[0].reason, Reason::NotUsed(_)));
+}
+
+#[test]
+fn the_longest_name_is_one_of_255_bytes() {
+    for (stem, moves) in [(242, true), (243, false)] {
+        let mut tree = fresh();
+        tree.add(
+            MODELS,
+            format!("{}.pkl", "x".repeat(stem)),
+            file(10, 10 * DAY),
+        );
+        let plan = planned(&policy(), tree.inventory, CLOCK);
+        assert_eq!(only(&plan).actions.len(), usize::from(moves), "{stem}");
+    }
+}
+
+#[test]
+fn a_stored_file_that_is_damaged_or_going_is_not_relied_on() {
+    let world =
+        World::default()
+            .model("rf.pkl", File::of(10))
+            .archived("rf_1.pkl", "rf.pkl", File::of(50));
+    let inventory = world.inventory(&policy());
+    let Some(stored) = inventory.archives[0].versions[0].entry else {
+        panic!("missing")
+    };
+    let relied_on = |inventory: &Inventory, claims: &Claims| {
+        let plan = plan(&policy(), inventory, claims, CLOCK);
+        plan.actions
+            .iter()
+            .any(|action| matches!(&action.task, Task::Archive(task) if task.stored))
+    };
+    let mut claims = Claims::none(&inventory);
+    assert!(relied_on(&inventory, &claims));
+    let mut cut = inventory.clone();
+    cut.entries[stored.0 as usize].size -= 1;
+    assert!(!relied_on(&cut, &claims));
+    claims.insert(stored);
+    assert!(!relied_on(&inventory, &claims));
 }

@@ -1,0 +1,162 @@
+//! `restore-models`: list, verify, bring back.
+
+use super::directories::{Directories, Wanted};
+use super::evidence::Quiet;
+use super::memory::Memory;
+use super::operate::{self, Job};
+use super::session::{Early, Session};
+use crate::cli;
+use crate::config::locate::absolute;
+use crate::exit::Exit;
+use crate::fs::evidence;
+use crate::plan::action::{Operation, OperationPlan, Plan};
+use crate::plan::entry::{Inventory, Role};
+use crate::plan::outcome::Outcome;
+use crate::plan::restore::{self, Wanted as Models};
+use crate::plan::versions::{self, Stored};
+use crate::report::rows::{Check, FileRow, ModelRow, Rows, VersionRow};
+use crate::report::trouble::Failure;
+
+/// Does what was typed; without a MODEL or `--all`, lists.
+pub fn restore(session: &Session, args: &cli::RestoreModels) -> Exit {
+    let answering = args.list || args.verify || (args.models.is_empty() && !args.all);
+    let job = job(session, args, answering);
+    if !answering {
+        return operate::operate(session, &job);
+    }
+    match answer(session, args, &job) {
+        Ok(exit) => exit,
+        Err(early) => session.report_early(job.command, early),
+    }
+}
+
+fn job<'a>(session: &Session, args: &'a cli::RestoreModels, answering: bool) -> Job<'a> {
+    let target = args
+        .to
+        .as_ref()
+        .map(|to| absolute(&session.typed_base(), to));
+    let models = if args.all {
+        Models::All
+    } else {
+        Models::Named(&args.models)
+    };
+    Job {
+        command: "restore-models",
+        operations: vec![Operation::ModelRestoring],
+        wanted: Wanted {
+            roles: operate::roles(Operation::ModelRestoring).to_vec(),
+            typed: None,
+            typed_base: session.typed_base(),
+            target,
+        },
+        cycle: false,
+        timeout: None,
+        restore: (!answering).then_some(models),
+    }
+}
+
+/// The plan of restoring: the one plan that can be refused.
+///
+/// # Errors
+/// Names that mean nothing, or more than one thing.
+pub fn plan(inventory: &Inventory, models: Models<'_>) -> Result<OperationPlan, Early> {
+    let target = inventory.roots_of(Role::Target).next();
+    restore::plan(inventory, models, target).map_err(|errors| {
+        let lines = errors.into_iter().map(|error| Failure {
+            error: error.to_string(),
+            ..Failure::default()
+        });
+        Early::new(Exit::Usage, lines.collect())
+    })
+}
+
+/// Lists or verifies: nothing is planned.
+fn answer(session: &Session, args: &cli::RestoreModels, job: &Job<'_>) -> Result<Exit, Early> {
+    let directories = operate::open(session, job)?;
+    let memory = Memory::read_only(session)?;
+    let inventory = operate::look(session, &directories);
+    let mut planned = OperationPlan::new(Operation::ModelRestoring);
+    planned.problems.clone_from(&inventory.problems);
+    let rows = if args.verify {
+        verify(session, args, &directories, &inventory)
+    } else {
+        list(args, &inventory)
+    };
+    let outcome = Outcome::shown(Plan {
+        inventory,
+        operations: vec![planned],
+    });
+    let mut run = session.run(job.command);
+    run.outcome = Some(&outcome);
+    run.rows = Some(rows);
+    run.warnings = memory.warnings;
+    let exit = operate::judge(&mut run, &outcome);
+    Ok(session.deliver(&mut run, exit))
+}
+
+fn list(args: &cli::RestoreModels, inventory: &Inventory) -> Rows {
+    let rows = versions::models(inventory)
+        .into_iter()
+        .map(|model| ModelRow {
+            versions: model
+                .versions
+                .iter()
+                .map(|version| VersionRow {
+                    path: version.archived.clone(),
+                    modified: version.modified,
+                    bytes: version.size,
+                })
+                .collect(),
+            model: model.original,
+        })
+        .filter(|row| {
+            let paths = row.versions.iter().map(|version| &version.path);
+            is_asked(args, std::iter::once(&row.model).chain(paths))
+        })
+        .collect();
+    Rows::Models(rows)
+}
+
+fn verify(
+    session: &Session,
+    args: &cli::RestoreModels,
+    directories: &Directories,
+    inventory: &Inventory,
+) -> Rows {
+    let rows = versions::to_verify(inventory)
+        .into_iter()
+        .filter(|version| is_asked(args, std::iter::once(&version.archived)))
+        .map(|version| FileRow {
+            check: check(session, directories, inventory, &version),
+            path: version.archived,
+        })
+        .collect();
+    Rows::Files(rows)
+}
+
+/// Whether a MODEL was typed that is one of these paths or the end of one; all, where none was.
+fn is_asked<'a>(
+    args: &cli::RestoreModels,
+    mut paths: impl Iterator<Item = &'a std::path::PathBuf>,
+) -> bool {
+    args.models.is_empty() || paths.any(|path| args.models.iter().any(|name| path.ends_with(name)))
+}
+
+fn check(
+    session: &Session,
+    directories: &Directories,
+    inventory: &Inventory,
+    version: &Stored,
+) -> Check {
+    let Some(entry) = version.entry else {
+        return Check::Missing;
+    };
+    let watch = Quiet(&session.signals);
+    let sum = evidence::open(&directories.roots, inventory, entry)
+        .and_then(|file| evidence::digest(&file, &watch));
+    match sum {
+        Ok(sum) if evidence::hex(sum) == version.stored_sha256 => Check::Ok,
+        Ok(_) => Check::Mismatch,
+        Err(error) => Check::Unreadable(error.to_string()),
+    }
+}
