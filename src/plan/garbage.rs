@@ -42,7 +42,7 @@ pub fn plan(
     let mut plan = scope::begin(Operation::GarbageCollection, inventory, Role::Garbage);
     plan.kept.clear();
     let mut tally = Tally::default();
-    let sources = Sources::find(inventory);
+    let sources = Sources::find(inventory, policy.delete_broken_symlinks);
     let examiner = Examiner {
         policy,
         inventory,

@@ -523,3 +523,64 @@ fn names_that_are_not_text_are_kept_as_they_are() {
     let after = applied(&tree.inventory, &plan);
     assert!(planned(&policy(rule()), &after).actions.is_empty());
 }
+
+#[test]
+fn equal_files_of_several_directories_go_in_the_order_of_paths() {
+    let mut rule = rule();
+    rule.max_total_size = None;
+    rule.min_free = Some(MinFree::Bytes((50 << 30) + 1));
+    for unique in [false, true] {
+        rule.unique = unique;
+        let plans = [["a", "b"], ["b", "a"]].map(|directories| {
+            let (mut tree, root) = logs();
+            for directory in directories {
+                for days in 1..=2 {
+                    let name = format!("{directory}/{}", stamped("x.log", days * DAY, ".gz"));
+                    tree.add(root, name, file(4096, DAY));
+                }
+            }
+            let plan = planned(&policy(rule.clone()), &tree.inventory);
+            lines(&tree.inventory, &plan)
+        });
+        assert_eq!(plans[0].len(), 1);
+        assert_eq!(plans[0], plans[1], "unique = {unique}");
+    }
+}
+
+#[test]
+fn a_finished_file_and_its_published_form_expire_together() {
+    let (mut tree, root) = logs();
+    tree.add(root, "run-1.log", file(MIB, 9 * DAY));
+    tree.add(root, "run-1.log.gz", file(10, 9 * DAY));
+    tree.add(root, "run-2.log.gz", file(10, DAY));
+    let mut rule = rule();
+    rule.unique = true;
+    rule.max_age = Some(Duration::from_hours(5 * 24));
+    let plan = planned(&policy(rule.clone()), &tree.inventory);
+    let both = ["run-1.log", "run-1.log.gz"].map(|name| format!("expire logs/{name}"));
+    assert_eq!(lines(&tree.inventory, &plan), both);
+    rule.max_age = None;
+    let plan = planned(&policy(rule), &tree.inventory);
+    let finish = ["compress logs/run-1.log == run-1.log.gz"];
+    assert_eq!(lines(&tree.inventory, &plan), finish);
+}
+
+#[test]
+fn only_the_mode_rename_renames_despite_a_writer_that_appears_later() {
+    for (mode, expected) in [(LogMode::Auto, false), (LogMode::Rename, true)] {
+        let (mut tree, root) = logs();
+        tree.add(root, "a.log", file(MIB, DAY));
+        let mut rule = rule();
+        rule.mode = mode;
+        let plan = planned(&policy(rule), &tree.inventory);
+        let tasks: Vec<bool> = plan
+            .actions
+            .iter()
+            .filter_map(|action| match &action.task {
+                Task::Rotate(task) => Some(task.despite_writers),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(tasks, [expected], "{}", mode.name());
+    }
+}
