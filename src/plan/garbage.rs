@@ -133,5 +133,6 @@ fn emit(plan: &mut OperationPlan, inventory: &Inventory, mut deletes: Vec<(Subje
             }
         }
     }
+    let freed = freed.saturating_add(plan.directory_bytes(inventory));
     plan.estimate = Some(i64::try_from(freed).unwrap_or(i64::MAX));
 }

@@ -366,7 +366,8 @@ fn rename_in(
     let moved = dir::look(parent, name)?;
     let same = moved.identity() == found.seen.identity();
     // Renaming changes the change time; where no lease was granted, content may have changed too.
-    let written = moved.stat.size != found.seen.stat.size || moved.stat.mtime != found.seen.stat.mtime;
+    let written =
+        moved.stat.size != found.seen.stat.size || moved.stat.mtime != found.seen.stat.mtime;
     if !same || written {
         dir::rename_new(parent, name, from, found.name)?;
         return Err(Halt::Changed("it changed in the last instant".to_owned()));

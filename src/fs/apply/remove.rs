@@ -34,6 +34,20 @@ impl Run<'_> {
         Ok(Step::done(0))
     }
 
+    /// Removes one of several names of a file; the file stays, so it may be in use.
+    pub fn remove_name(&mut self, subject: Subject) -> Result<Step, Halt> {
+        let id = entry_of(subject)?;
+        let found = self.find(id)?;
+        if found.seen.stat.links < 2 {
+            return Err(Halt::Changed(
+                "it is the only name of its file now".to_owned(),
+            ));
+        }
+        step::unlink(&*found.parent, found.name).map_err(vanished)?;
+        dir::sync(&*found.parent)?;
+        Ok(Step::done(0))
+    }
+
     pub fn remove_directory(&mut self, subject: Subject) -> Result<Step, Halt> {
         let Subject::Directory(id) = subject else {
             return Err(Halt::Failed(std::io::ErrorKind::NotADirectory.into()));
