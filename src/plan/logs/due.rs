@@ -11,6 +11,7 @@ use super::super::reason::{Exceeds, Keep, Older, Reason};
 use super::super::rotated;
 use super::super::time::{Clock, Time};
 use super::Decided;
+use super::finish;
 use super::survey::{Names, Series, Survey, held_by};
 
 /// A run from cron that starts a little earlier than the last must not slip a whole period.
@@ -36,7 +37,7 @@ pub(super) fn decide(
     let rule = survey.rule(series);
     let directory = survey.inventory.entry(id).directory;
     let verdict = due(survey, series, id, clock).and_then(|reason| {
-        if let Some(obstacle) = obstacle(survey, rule, id) {
+        if let Some(obstacle) = obstacle(survey, series, id) {
             return Err(obstacle);
         }
         let taken = |name: &OsStr| names.contains(&(directory, name));
@@ -104,8 +105,9 @@ fn last_rotation(series: &Series, entry: &Entry) -> Time {
 }
 
 /// What keeps a log that is due from being rotated by a rename.
-fn obstacle(survey: &Survey, rule: &LogRule, id: EntryId) -> Option<Keep> {
-    if survey.inventory.entry(id).links > 1 {
+fn obstacle(survey: &Survey, series: &Series, id: EntryId) -> Option<Keep> {
+    let rule = survey.rule(series);
+    if survey.inventory.entry(id).links > 1 && !finish::is_doubled(survey, series, id) {
         return Some(Keep::SeveralLinks);
     }
     let holders = survey.holders(id);

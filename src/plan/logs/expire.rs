@@ -22,6 +22,8 @@ pub(super) struct Fates {
     /// Leftovers that stay.
     pub(super) compresses: Vec<(EntryId, usize, Reason, Compress)>,
     pub(super) kept: Vec<(EntryId, Keep)>,
+    /// Second names of live logs.
+    pub(super) undone: Vec<EntryId>,
 }
 
 /// A rotated file on trial.
@@ -57,6 +59,11 @@ pub(super) fn judge(
     let verdicts = retention.verdicts(&items, clock);
     let mut fates = Fates::default();
     for (candidate, verdict) in candidates.into_iter().zip(verdicts) {
+        let series = &survey.series[candidate.series];
+        if let Some(id) = finish::second_name(survey, series, &candidate.copy) {
+            fates.undone.push(id);
+            continue;
+        }
         match verdict {
             Verdict::Expire(cause) => {
                 for id in candidate.copy.entries() {

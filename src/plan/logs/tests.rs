@@ -312,6 +312,30 @@ fn the_first_rule_that_matches_owns_a_log() {
 }
 
 #[test]
+fn a_rotation_that_was_ended_before_it_began_is_undone_and_done_again() {
+    let (mut tree, root) = logs();
+    let log = linked(2 * MIB, DAY, 7777, 2);
+    tree.add(root, "a.log", log);
+    let name = stamped("a.log", DAY, "");
+    tree.add(root, &name, log);
+    let plan = planned(&policy(rule()), &tree.inventory);
+    let expected = [
+        format!("delete logs/{name}"),
+        "rotate logs/a.log -> a.log-20251124T210000Z.gz".to_owned(),
+    ];
+    assert_eq!(lines(&tree.inventory, &plan), expected);
+    assert_eq!(plan.actions[0].task, Task::RemoveName);
+    // A third name is somebody's own.
+    let mut tree = logs().0;
+    let root = tree.root(Role::Logs, "more");
+    let log = linked(2 * MIB, DAY, 7777, 3);
+    let id = tree.add(root, "a.log", log);
+    tree.add(root, &name, log);
+    let plan = planned(&policy(rule()), &tree.inventory);
+    assert_eq!(code(&plan, id), Some("several_links"));
+}
+
+#[test]
 fn leftovers_are_finished_also_of_logs_that_are_gone_or_match_no_more() {
     let (mut tree, root) = logs();
     let at = |log: &str, end: &str| stamped(log, DAY, end);
