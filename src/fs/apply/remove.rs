@@ -27,10 +27,7 @@ impl Run<'_> {
                 0
             }));
         };
-        // The other names share the change time, which this removal moved.
-        let now = dir::look_at(&file)?;
-        self.touched
-            .insert(now.identity(), (now.stat.ctime, now.stat.links));
+        self.remember(&file)?;
         Ok(Step::done(0))
     }
 
@@ -43,9 +40,21 @@ impl Run<'_> {
                 "it is the only name of its file now".to_owned(),
             ));
         }
+        let file = found.open_if_readable()?;
         step::unlink(&*found.parent, found.name).map_err(vanished)?;
+        if let Some(file) = file {
+            self.remember(&file)?;
+        }
         dir::sync(&*found.parent)?;
         Ok(Step::done(0))
+    }
+
+    /// The other names of a file share its change time, which the removal of one moved.
+    fn remember(&mut self, file: &File) -> Result<(), Halt> {
+        let now = dir::look_at(file)?;
+        self.touched
+            .insert(now.identity(), (now.stat.ctime, now.stat.links));
+        Ok(())
     }
 
     pub fn remove_directory(&mut self, subject: Subject) -> Result<Step, Halt> {

@@ -58,6 +58,7 @@ pub(super) fn judge(
     let items: Vec<Item> = candidates.iter().map(|candidate| candidate.item).collect();
     let verdicts = retention.verdicts(&items, clock);
     let mut fates = Fates::default();
+    fates.undone.extend(survey.ghosts.values());
     for (candidate, verdict) in candidates.into_iter().zip(verdicts) {
         let series = &survey.series[candidate.series];
         if let Some(id) = finish::second_name(survey, series, &candidate.copy) {

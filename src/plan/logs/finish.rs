@@ -107,7 +107,8 @@ pub(super) fn leftover(survey: &Survey, copy: &Copy, codec: Codec) -> Result<Com
     if copy.foreign || entry.size == 0 || (codec == Codec::None && copy.packed().is_none()) {
         return Err(Keep::Retained);
     }
-    if entry.links > 1 {
+    let ghost = survey.ghosts.contains_key(&(entry.directory, entry.inode));
+    if entry.links > 1 && !ghost {
         return Err(Keep::SeveralLinks);
     }
     if let Some(holder) = inventory.open.writer(inventory.identity(entry)) {

@@ -336,6 +336,23 @@ fn a_rotation_that_was_ended_before_it_began_is_undone_and_done_again() {
 }
 
 #[test]
+fn the_temporary_name_of_a_rotated_file_goes_and_the_file_is_finished() {
+    let (mut tree, root) = logs();
+    let rotated = linked(2 * MIB, DAY, 7777, 2);
+    let name = stamped("a.log", DAY, "");
+    tree.add(root, &name, rotated);
+    tree.add(root, ".sysopt-1-0.tmp", rotated);
+    tree.add(root, ".sysopt-2-0.tmp", linked(2 * MIB, DAY, 8888, 2));
+    let plan = planned(&policy(rule()), &tree.inventory);
+    let expected = [
+        "delete logs/.sysopt-1-0.tmp".to_owned(),
+        format!("compress logs/{name} -> {name}.gz"),
+    ];
+    assert_eq!(lines(&tree.inventory, &plan), expected);
+    assert_eq!(plan.actions[0].task, Task::RemoveName);
+}
+
+#[test]
 fn leftovers_are_finished_also_of_logs_that_are_gone_or_match_no_more() {
     let (mut tree, root) = logs();
     let at = |log: &str, end: &str| stamped(log, DAY, end);
