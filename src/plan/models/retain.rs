@@ -113,12 +113,13 @@ impl<'a> Holding<'a> {
         for (number, version) in archive.versions.iter().enumerate() {
             let Some(id) = version.entry else { continue };
             let original = &version.line.original_path.0;
-            let again = again.get(&number).copied();
+            let (again, recorded) = (again.get(&number).copied(), Time(version.line.mtime_ns));
             let copy = Copy {
                 group: holding.group(&family_key(original)),
                 version: Family::of(original.file_name().unwrap_or_default()).version,
-                // What is stored once more is as new as the model that it is stored for.
-                mtime: again.unwrap_or(Time(version.line.mtime_ns)),
+                // Storing it once more makes a version newer and never older: else it would rank
+                // behind what it was ahead of, and one that nobody touched would stay for it.
+                mtime: again.map_or(recorded, |again| again.max(recorded)),
                 name: version.line.archived_path.0.as_os_str(),
                 bytes: inventory.entry(id).disk_usage(),
                 here: Some(id),

@@ -159,7 +159,10 @@ impl World {
                         .strip_prefix("models")
                         .map(Path::to_path_buf)
                         .unwrap_or_default();
-                    let file = world.models.remove(&path).unwrap_or(File::of(-1));
+                    let mut file = world.models.remove(&path).unwrap_or(File::of(-1));
+                    if let Some(stored) = world.archived.get(&task.to) {
+                        file.days = file.days.min(stored.file.days);
+                    }
                     let archived = Archived {
                         original: task.original.clone(),
                         file,
