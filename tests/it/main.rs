@@ -6,8 +6,13 @@
 )]
 
 mod command_line;
+mod config;
 mod dry_run;
 mod first_tries;
 mod fixture;
 mod generated;
+mod guard;
+mod locks;
+mod names;
 mod require;
+mod streams;

@@ -10,8 +10,8 @@ use super::super::action::shown_subject;
 use super::super::entry::{Kind, LinkTarget, Walk};
 use super::super::host::{DeletedFile, Hold};
 use super::super::outcome::Status;
-use super::super::testing::{DAY, HOUR, NOW, Tree, ago, file, linked, special};
 use super::super::processes::Zombie;
+use super::super::testing::{DAY, HOUR, NOW, Tree, ago, file, linked, special};
 use super::*;
 
 pub(super) fn policy() -> GarbagePolicy {
