@@ -6,9 +6,14 @@
 )]
 
 mod command_line;
+mod config;
 mod dry_run;
 mod first_tries;
 mod fixture;
 mod generated;
 mod layers;
+mod guard;
+mod locks;
+mod names;
 mod require;
+mod streams;
