@@ -250,46 +250,59 @@ impl ArchiveBooks {
         written
     }
 
-    /// Replaces `SHA256SUMS`, in the form that `sha256sum -c` reads (GNU coreutils escapes names
-    /// with a backslash or a newline and marks such lines with a leading backslash).
+    /// Replaces `SHA256SUMS`, unless it says the same already.
     ///
     /// # Errors
     /// Those of writing; the old list is then still there.
     pub fn write_digests(&self, digests: &[(PathBuf, String)]) -> io::Result<()> {
-        use std::os::unix::ffi::OsStrExt;
-        let mut text = Vec::new();
-        for (path, sum) in digests {
-            let name = path.as_os_str().as_bytes();
-            let awkward = name
-                .iter()
-                .any(|byte| matches!(byte, b'\\' | b'\n' | b'\r'));
-            if awkward {
-                text.push(b'\\');
-            }
-            text.extend_from_slice(sum.as_bytes());
-            text.extend_from_slice(b"  ");
-            for byte in name {
-                match byte {
-                    b'\\' => text.extend_from_slice(b"\\\\"),
-                    b'\n' => text.extend_from_slice(b"\\n"),
-                    b'\r' => text.extend_from_slice(b"\\r"),
-                    other => text.push(*other),
-                }
-            }
-            text.push(b'\n');
-        }
-        if self.digests_are(&text) {
+        if digests_are(&self.dir, digests) {
             return Ok(());
         }
-        replace(&self.dir, DIGESTS.as_ref(), &text, self.owner)
+        replace(
+            &self.dir,
+            DIGESTS.as_ref(),
+            &digest_list(digests),
+            self.owner,
+        )
     }
+}
 
-    fn digests_are(&self, text: &[u8]) -> bool {
-        dir::open_file(&self.dir, DIGESTS.as_ref()).is_ok_and(|(file, seen)| {
-            let mut now = Vec::new();
-            seen.stat.size == text.len() as u64
-                && file.take(LARGEST).read_to_end(&mut now).is_ok()
-                && now == text
-        })
+/// Whether `SHA256SUMS` lists these digests.
+#[must_use]
+pub fn digests_are(archive: impl AsFd, digests: &[(PathBuf, String)]) -> bool {
+    let text = digest_list(digests);
+    dir::open_file(archive, DIGESTS.as_ref()).is_ok_and(|(file, seen)| {
+        let mut now = Vec::new();
+        seen.stat.size == text.len() as u64
+            && file.take(LARGEST).read_to_end(&mut now).is_ok()
+            && now == text
+    })
+}
+
+/// The form that `sha256sum -c` reads (GNU coreutils escapes names with a backslash or a newline and
+/// marks such lines with a leading backslash).
+fn digest_list(digests: &[(PathBuf, String)]) -> Vec<u8> {
+    use std::os::unix::ffi::OsStrExt;
+    let mut text = Vec::new();
+    for (path, sum) in digests {
+        let name = path.as_os_str().as_bytes();
+        let awkward = name
+            .iter()
+            .any(|byte| matches!(byte, b'\\' | b'\n' | b'\r'));
+        if awkward {
+            text.push(b'\\');
+        }
+        text.extend_from_slice(sum.as_bytes());
+        text.extend_from_slice(b"  ");
+        for byte in name {
+            match byte {
+                b'\\' => text.extend_from_slice(b"\\\\"),
+                b'\n' => text.extend_from_slice(b"\\n"),
+                b'\r' => text.extend_from_slice(b"\\r"),
+                other => text.push(*other),
+            }
+        }
+        text.push(b'\n');
     }
+    text
 }

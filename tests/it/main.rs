@@ -5,15 +5,22 @@
     reason = "tests build and change trees themselves"
 )]
 
+mod cache;
 mod command_line;
 mod config;
+mod crash;
+mod cycle;
 mod dry_run;
 mod first_tries;
 mod fixture;
+mod garbage;
 mod generated;
-mod layers;
 mod guard;
+mod layers;
 mod locks;
+mod logs;
+mod models;
 mod names;
 mod require;
+mod restore;
 mod streams;

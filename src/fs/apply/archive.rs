@@ -9,14 +9,16 @@ use std::path::{Path, PathBuf};
 use super::remove::remove_found;
 use super::step::{Found, Halt, Step, entry_of, vanished};
 use super::{Run, disk, with};
-use crate::fs::books::ArchiveBooks;
+use crate::fs::books::{self, ArchiveBooks};
 use crate::fs::compress::{self, forget_pages};
 use crate::fs::dir;
 use crate::fs::evidence;
 use crate::fs::lease::{self, Use};
 use crate::fs::temporary::{Temporary, times};
 use crate::plan::action::{ArchiveModel, ExpireModel, Subject};
-use crate::plan::archive::{Event, MANIFEST, MANIFEST_SCHEMA, ManifestLine, StoredPath};
+use crate::plan::archive::{
+    Archive, DIGESTS, Event, MANIFEST, MANIFEST_SCHEMA, ManifestLine, StoredPath,
+};
 use crate::plan::entry::{Inventory, Owner};
 use crate::plan::policy::Codec;
 
@@ -47,6 +49,15 @@ impl Archives {
         }
         faults
     }
+}
+
+fn digests_of(archive: &Archive) -> BTreeMap<PathBuf, String> {
+    let there = archive.versions.iter().filter(|v| v.entry.is_some());
+    let digests = there.map(|version| {
+        let line = &version.line;
+        (line.archived_path.0.clone(), line.stored_sha256.clone())
+    });
+    digests.collect()
 }
 
 impl OpenArchive {
@@ -125,25 +136,9 @@ impl Run<'_> {
         } else {
             self.copy_in(found, file, &parent, name, &line.sha256)
         };
-        let freed = moved.inspect_err(|_| self.settle_books(model, line))?;
-        self.settle_books(model, line);
-        Ok(Step::done(freed))
-    }
-
-    /// Makes the records say what is there: a line without its file would look like a loss.
-    fn settle_books(&mut self, model: &ArchiveModel, line: &ManifestLine) {
-        let Ok(archive) = self.opened(model.archive) else {
-            return;
-        };
-        if evidence::exists(&archive.dir, &model.to) {
-            let sum = line.stored_sha256.clone();
-            archive.digests.insert(model.to.clone(), sum);
-        } else {
-            let _ = archive.books.append(&ManifestLine {
-                event: Event::Expired,
-                ..line.clone()
-            });
-        }
+        let archive = self.opened(model.archive)?;
+        archive.settle(model, line, moved.is_ok());
+        moved.map(Step::done)
     }
 
     /// The archive has the same bytes already: proved again, recorded, and the original goes.
@@ -234,6 +229,25 @@ impl Run<'_> {
         Ok(Step::done(freed))
     }
 
+    /// A run that ended early left lists of digests that do not name everything: opens the archives
+    /// whose list is not up to date, so that closing them writes it. What failed, by path.
+    pub fn refresh_digests(&mut self) -> Vec<(PathBuf, String)> {
+        let mut faults = Vec::new();
+        for (index, archive) in self.inventory.archives.iter().enumerate() {
+            let open = self.surroundings.roots.get(archive.root);
+            let Some(dir) = open.fd.as_ref().filter(|_| !archive.versions.is_empty()) else {
+                continue;
+            };
+            let list: Vec<_> = digests_of(archive).into_iter().collect();
+            if !books::digests_are(dir, &list)
+                && let Err(Halt::Failed(error)) = self.open_archive(index)
+            {
+                faults.push((open.spec.shown.join(DIGESTS), error.to_string()));
+            }
+        }
+        faults
+    }
+
     /// Opens an archive and its records, making both where they are missing.
     pub fn open_archive(&mut self, index: usize) -> Result<(), Halt> {
         if self.archives.open.contains_key(&index) {
@@ -243,15 +257,7 @@ impl Run<'_> {
         let owner = self.owner_for(index);
         let dir = self.archive_dir(index, owner)?;
         let books = ArchiveBooks::open(&dir).map_err(with("cannot open the manifest"))?;
-        let digests = archive
-            .versions
-            .iter()
-            .filter(|version| version.entry.is_some())
-            .map(|version| {
-                let line = &version.line;
-                (line.archived_path.0.clone(), line.stored_sha256.clone())
-            })
-            .collect();
+        let digests = digests_of(archive);
         self.archives.open.insert(
             index,
             OpenArchive {
@@ -310,6 +316,19 @@ impl Run<'_> {
 }
 
 impl OpenArchive {
+    /// Makes the records say what is there: a line without its file would look like a loss.
+    fn settle(&mut self, model: &ArchiveModel, line: &ManifestLine, moved: bool) {
+        if moved || evidence::exists(&self.dir, &model.to) {
+            let sum = line.stored_sha256.clone();
+            self.digests.insert(model.to.clone(), sum);
+        } else {
+            let _ = self.books.append(&ManifestLine {
+                event: Event::Expired,
+                ..line.clone()
+            });
+        }
+    }
+
     /// The directory and the last component of a path in the archive, made where missing.
     pub fn place<'p>(&self, path: &'p Path) -> Result<(OwnedFd, &'p std::ffi::OsStr), Halt> {
         let name = path

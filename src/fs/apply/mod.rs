@@ -19,7 +19,7 @@ use super::compress::Watch;
 use super::dir;
 use super::lease::{self, Use};
 use super::roots::Roots;
-use crate::plan::action::{Action, OperationPlan, Plan, Task, item_bytes};
+use crate::plan::action::{Action, Operation, OperationPlan, Plan, Task, item_bytes};
 use crate::plan::entry::Inventory;
 use crate::plan::outcome::{Ended, OperationOutcome, Outcome, Progress, Status};
 use crate::plan::time::Time;
@@ -115,7 +115,11 @@ impl Run<'_> {
             freed += record(&mut outcome, number, step);
             self.surroundings.progress.action();
         }
-        outcome.faults = self.archives.close(self.inventory);
+        if operation.operation == Operation::ModelArchiving && (self.surroundings.stop)().is_none()
+        {
+            outcome.faults = self.refresh_digests();
+        }
+        outcome.faults.extend(self.archives.close(self.inventory));
         outcome.bytes_freed = Some(freed);
         outcome.duration = begun.elapsed();
         outcome
