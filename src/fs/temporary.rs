@@ -95,6 +95,31 @@ impl Temporary {
         Ok(())
     }
 
+    /// Exchanges names with a file that is expected to have this identity, and drops the other's
+    /// temporary name. `false`: another file had the name, and has it again.
+    ///
+    /// # Errors
+    /// Those of `renameat2(2)`, with the file given back: nothing has changed then.
+    pub fn exchange(self, name: &OsStr, expected: (u64, u64)) -> Result<bool, (io::Error, Self)> {
+        if let Err(error) = dir::exchange(&self.dir, &self.name, name) {
+            return Err((error, self));
+        }
+        // What has the temporary name now is removed when this is dropped: only a second name.
+        let theirs = dir::look(&self.dir, &self.name);
+        if theirs.is_ok_and(|seen| seen.identity() == expected && seen.stat.links > 1) {
+            return Ok(true);
+        }
+        match dir::exchange(&self.dir, &self.name, name) {
+            Ok(()) => Ok(false),
+            Err(error) => {
+                // It must not be removed under its temporary name.
+                let mut kept = self;
+                kept.published = true;
+                Err((error, kept))
+            }
+        }
+    }
+
     /// Gives the file its name, replacing what has it: for sysopt's own books alone.
     ///
     /// # Errors

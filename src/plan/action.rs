@@ -174,6 +174,8 @@ pub struct Restore {
 pub enum Task {
     /// Remove the name; kept where it is in use by then if `exclusive`.
     Unlink,
+    /// Remove a name of a file that keeps another one, so that nothing goes but the name.
+    RemoveName,
     /// Remove the directory if it is empty.
     RemoveDirectory,
     /// See [`Rotate`].
@@ -262,6 +264,16 @@ impl OperationPlan {
         number
     }
 
+    /// Allocated bytes of the directories that the actions remove.
+    #[must_use]
+    pub fn directory_bytes(&self, inventory: &Inventory) -> u64 {
+        self.actions
+            .iter()
+            .filter(|action| action.task == Task::RemoveDirectory)
+            .map(|action| item_bytes(inventory, action))
+            .sum()
+    }
+
     /// Adds a verdict.
     pub fn keep(&mut self, subject: Subject, reason: Keep) {
         self.kept.push(Kept { subject, reason });
@@ -284,7 +296,7 @@ impl Plan {
         let from = shown_subject(&self.inventory, action.subject);
         let beside = |name: &OsString| from.with_file_name(name);
         let to = match &action.task {
-            Task::Unlink | Task::RemoveDirectory | Task::ExpireModel(_) => None,
+            Task::Unlink | Task::RemoveName | Task::RemoveDirectory | Task::ExpireModel(_) => None,
             Task::Rotate(rotate) => {
                 let mut name = rotate.to.clone();
                 name.push(rotate.compress.suffix());
@@ -317,11 +329,13 @@ pub fn shown_subject(inventory: &Inventory, subject: Subject) -> PathBuf {
 /// the file worked on.
 #[must_use]
 pub fn item_bytes(inventory: &Inventory, action: &Action) -> u64 {
-    let Subject::Entry(id) = action.subject else {
-        return 0;
+    let id = match action.subject {
+        Subject::Entry(id) => id,
+        Subject::Directory(id) => return u64::from(inventory.directory(id).blocks) * 512,
     };
     let entry = inventory.entry(id);
     match action.task {
+        Task::RemoveName => 0,
         Task::Unlink | Task::ExpireModel(_) => entry.disk_usage(),
         _ => entry.size,
     }

@@ -19,7 +19,7 @@ mod tests;
 
 use super::action::{Operation, OperationPlan, Subject, Task, Verb};
 use super::claims::Claims;
-use super::entry::{Inventory, Role};
+use super::entry::{EntryId, Inventory, Role};
 use super::policy::CachePolicy;
 use super::reason::{Duration32, Keep, Reason};
 use super::scope;
@@ -27,7 +27,7 @@ use super::time::{Clock, Time};
 use budget::{Cause, Ledger};
 use emptied::Emptied;
 use keep::Rules;
-use units::{Unit, Units};
+use units::Units;
 
 /// What `clean-cache` will do. Each entry below a root of [`Role::Cache`] gets one verdict.
 ///
@@ -46,6 +46,8 @@ pub fn plan(
     let mut ledger = Ledger::open(policy, inventory, claims);
     let causes = ledger.choose(&units, clock);
     let mut emptied = Emptied::new(inventory);
+    let chosen = causes.iter().filter(|cause| cause.is_some()).count();
+    plan.actions.reserve_exact(chosen);
     for (unit, cause) in units.order.iter().zip(&causes) {
         match cause {
             Some(cause) => evict(&mut plan, &mut emptied, &units, *unit, *cause, clock.now),
@@ -57,7 +59,8 @@ pub fn plan(
         }
     }
     emptied.remove(&mut plan);
-    plan.estimate = Some(i64::try_from(ledger.freed).unwrap_or(i64::MAX));
+    let freed = ledger.freed.saturating_add(plan.directory_bytes(inventory));
+    plan.estimate = Some(i64::try_from(freed).unwrap_or(i64::MAX));
     figures::describe(&mut plan, inventory, &ledger);
     plan
 }
@@ -66,11 +69,11 @@ fn evict(
     plan: &mut OperationPlan,
     emptied: &mut Emptied,
     units: &Units,
-    unit: Unit,
+    unit: EntryId,
     cause: Cause,
     now: Time,
 ) {
-    let ago = Duration32::between(unit.used, now);
+    let ago = Duration32::between(units.used(unit), now);
     for id in units.members(&unit) {
         let reason = match cause {
             Cause::Age => Reason::Unused(ago),

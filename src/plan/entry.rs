@@ -146,6 +146,8 @@ pub struct Directory {
     pub children: u32,
     /// Whether it was read.
     pub walk: Walk,
+    /// Allocated blocks of 512 bytes of the directory itself.
+    pub blocks: u32,
 }
 
 /// `st_mode & S_IFMT`, and mounts that are not directories.
@@ -450,6 +452,7 @@ impl Inventory {
             owner,
             children: 0,
             walk,
+            blocks: u32::try_from(stat.blocks).unwrap_or(u32::MAX),
         });
         id
     }

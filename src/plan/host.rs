@@ -138,7 +138,7 @@ pub struct Pressure {
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub struct Disk {
-    /// The first configured directory on it.
+    /// Where it is mounted.
     pub path: String,
     /// As `df` computes it: used of what users can use.
     pub used_percent: Option<f64>,

@@ -32,6 +32,8 @@ pub enum Reason {
     Forced,
     /// A rotated file that an earlier run left uncompressed.
     Leftover,
+    /// A second name of a live log, left by a rotation that was ended before it began.
+    Unfinished,
     /// Written once and finished (`unique`).
     Finished(Duration32),
     /// More rotated files or versions than are kept.
@@ -291,6 +293,7 @@ impl fmt::Display for Reason {
             ),
             Self::Forced => f.write_str("asked for with --force"),
             Self::Leftover => f.write_str("left uncompressed by an earlier run"),
+            Self::Unfinished => f.write_str("left by a rotation that was ended before it began"),
             Self::Finished(ago) => write!(f, "written once, last used {ago} ago"),
             Self::Count(rank) => write!(f, "{} {} of {} kept", rank.noun, rank.rank, rank.limit),
             Self::Expired(older) => write!(

@@ -47,6 +47,13 @@ pub(super) fn write(status: &StatusReport, look: Look, out: &mut dyn Write) -> i
     page.history(&status.history, out)
 }
 
+/// Lists of processes that have a line, with its name.
+const LISTS: [(&str, &str); 3] = [
+    ("top_by_cpu", "top cpu"),
+    ("top_by_memory", "top memory"),
+    ("zombies", "zombies"),
+];
+
 #[derive(Clone, Copy)]
 struct Page {
     look: Look,
@@ -212,7 +219,7 @@ impl Page {
         };
         let preview = operation.preview.as_deref().map(line);
         let preview = preview.map_or_else(String::new, |words| format!(": {words}"));
-        let name = format!("{:<8}", label(operation.operation));
+        let name = format!("{:<10}", label(operation.operation));
         let glyph = self.look.paint(glyph, tone);
         writeln!(out, "  {glyph} {name}{last:<14} {due}{preview}")
     }
@@ -244,12 +251,11 @@ impl Page {
                 };
                 self.row(name, &text, out)
             }
-            Value::Object(lists) => lists
+            Value::Object(lists) => LISTS
                 .iter()
-                .filter(|(_, list)| list.is_array())
-                .try_for_each(|(key, list)| {
-                    self.processes(&line(&key.replace('_', " ")), list, out)
-                }),
+                .filter_map(|(key, name)| Some((name, lists.get(*key)?)))
+                .filter(|(_, list)| list.as_array().is_some_and(|list| !list.is_empty()))
+                .try_for_each(|(name, list)| self.processes(name, list, out)),
             _ => Ok(()),
         }
     }

@@ -12,7 +12,7 @@ use crate::fs::apply::{self, Surroundings};
 use crate::fs::lease::Use;
 use crate::fs::lock::{self, LockError, Locks};
 use crate::fs::scan::{self, Scan};
-use crate::fs::{books, manifest};
+use crate::fs::{books, manifest, roots};
 use crate::plan::action::{Operation, Plan};
 use crate::plan::entry::{Inventory, Role};
 use crate::plan::garbage;
@@ -111,6 +111,13 @@ fn perform(session: &Session, job: &Job<'_>) -> Result<Exit, Early> {
 
 /// Opens the directories of a job.
 pub fn open(session: &Session, job: &Job<'_>) -> Result<Directories, Early> {
+    if roots::find(&session.config.base).is_none() {
+        let base = session.config.base.display();
+        return Err(Early::line(
+            Exit::Usage,
+            &format!("the base '{base}' does not exist"),
+        ));
+    }
     directories::open(&session.config, &job.wanted, &session.surroundings).map_err(|refusals| {
         let errors = refusals
             .into_iter()
@@ -277,7 +284,7 @@ pub fn read_metrics(directories: &Directories, earlier: Option<&Ticks>) -> Metri
     metrics::read(disks(directories), earlier).0
 }
 
-/// The filesystems of the directories, each named by the first of them.
+/// The filesystems of the directories, each by where it is mounted.
 fn disks(directories: &Directories) -> Vec<Disk> {
     let mut seen = Vec::new();
     let mut disks = Vec::new();
@@ -289,8 +296,9 @@ fn disks(directories: &Directories) -> Vec<Disk> {
             continue;
         }
         seen.push(stat.device);
-        if let Ok(filesystem) = crate::fs::roots::filesystem(fd.as_fd(), stat.device) {
-            disks.push(metrics::disk(&root.resolved, &filesystem));
+        if let Ok(filesystem) = roots::filesystem(fd.as_fd(), stat.device) {
+            let mounted = roots::mount_point(&root.resolved, stat.device);
+            disks.push(metrics::disk(&mounted, &filesystem));
         }
     }
     disks

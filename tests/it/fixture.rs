@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::time::{Duration, SystemTime};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -25,12 +26,25 @@ pub struct Tree {
 #[derive(Debug)]
 pub struct Ran {
     pub code: Option<i32>,
+    /// The signal that it died by.
+    pub signal: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
 
 /// One file of a [`Tree::snapshot`]: type and mode, size, times in nanoseconds, content.
-pub type Shot = BTreeMap<PathBuf, (u32, u64, i128, i128, Vec<u8>)>;
+pub type Shot = BTreeMap<PathBuf, (u32, u64, i128, i128, Content)>;
+
+/// Bytes of a file; where two trees differ, their beginning is enough to see.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Content(pub Vec<u8>);
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let head = &self.0[..self.0.len().min(40)];
+        write!(f, "{} bytes: {}", self.0.len(), head.escape_ascii())
+    }
+}
 
 impl Tree {
     pub fn new() -> Self {
@@ -90,8 +104,49 @@ impl Tree {
             .stdin(Stdio::null());
     }
 
+    /// The command as another user, who can read and search the tree as it is now, and execute a
+    /// copy of sysopt beside the base.
+    pub fn as_user<A: AsRef<OsStr>>(&self, id: u32, args: &[A]) -> Command {
+        use std::os::unix::process::CommandExt;
+        let copy = self.outside().join("sysopt");
+        fs::copy(env!("CARGO_BIN_EXE_sysopt"), &copy).unwrap();
+        for place in [self.outside(), &self.outside().join("home"), &copy] {
+            fs::set_permissions(place, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let mut command = Command::new(copy);
+        self.prepare(&mut command, args);
+        command.uid(id).gid(id);
+        command
+    }
+
     pub fn run<A: AsRef<OsStr>>(&self, args: &[A]) -> Ran {
         Ran::from(self.command(args).output().unwrap())
+    }
+
+    /// The home that runs here have.
+    pub fn home(&self) -> PathBuf {
+        self.dir.path().join("home")
+    }
+
+    /// Starts it with both streams caught.
+    pub fn spawn<A: AsRef<OsStr>>(&self, args: &[A]) -> Child {
+        let mut command = self.command(args);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    }
+
+    /// The command as the user of that number, who may come to the base but owns nothing there.
+    pub fn command_as<A: AsRef<OsStr>>(&self, uid: u32, args: &[A]) -> Command {
+        // The build directory may be closed to others.
+        let copy = self.dir.path().join("sysopt");
+        if !copy.exists() {
+            fs::copy(env!("CARGO_BIN_EXE_sysopt"), &copy).unwrap();
+            set_mode(self.dir.path(), 0o755);
+        }
+        let mut command = Command::new(copy);
+        self.prepare(&mut command, args);
+        command.uid(uid).gid(uid);
+        command
     }
 
     /// Runs it and reads its report.
@@ -99,8 +154,7 @@ impl Tree {
         let mut all: Vec<&OsStr> = vec![OsStr::new("--format"), OsStr::new("json")];
         all.extend(args.iter().map(AsRef::as_ref));
         let ran = self.run(&all);
-        let report = serde_json::from_str(&ran.stdout)
-            .unwrap_or_else(|error| panic!("no JSON ({error}) from {ran:?}"));
+        let report = ran.report();
         (ran, report)
     }
 
@@ -121,10 +175,19 @@ impl Tree {
     }
 }
 
+impl Ran {
+    /// The one JSON document on stdout.
+    pub fn report(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("no JSON ({error}) from {self:?}"))
+    }
+}
+
 impl From<Output> for Ran {
     fn from(output: Output) -> Self {
         Self {
             code: output.status.code(),
+            signal: output.status.signal(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
@@ -137,6 +200,33 @@ pub fn set_age(path: &Path, age: Duration) {
     let file = File::open(path).unwrap();
     file.set_times(FileTimes::new().set_accessed(time).set_modified(time))
         .unwrap();
+}
+
+pub fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Waits until something is so; whether it came to be so within that time.
+pub fn within(limit: Duration, mut so: impl FnMut() -> bool) -> bool {
+    let begun = Instant::now();
+    while !so() {
+        if begun.elapsed() > limit {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    true
+}
+
+/// The end of a run that must come to one; a run that hangs is killed.
+pub fn finish(mut child: Child, limit: Duration) -> Ran {
+    let ended = within(limit, || child.try_wait().unwrap().is_some());
+    if !ended {
+        child.kill().unwrap();
+    }
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert!(ended, "still running after {limit:?}: {ran:?}");
+    ran
 }
 
 pub fn snapshot(base: &Path) -> Shot {
@@ -155,18 +245,25 @@ pub fn snapshot(base: &Path) -> Shot {
             };
             let nanoseconds =
                 |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
-            // Listing a directory may touch its access time; that is harmless, and allowed.
-            let atime = if seen.is_dir() {
-                0
-            } else {
+            // Listing a directory or following a link may touch its access time; that is harmless,
+            // and allowed.
+            let atime = if seen.is_file() {
                 nanoseconds(seen.atime(), seen.atime_nsec())
+            } else {
+                0
             };
             let below = entry.path().strip_prefix(base).unwrap().to_path_buf();
             let mtime = nanoseconds(seen.mtime(), seen.mtime_nsec());
             let size = if seen.is_dir() { 0 } else { seen.size() };
             (
                 below,
-                (seen.permissions().mode(), size, mtime, atime, content),
+                (
+                    seen.permissions().mode(),
+                    size,
+                    mtime,
+                    atime,
+                    Content(content),
+                ),
             )
         })
         .collect()
@@ -206,5 +303,220 @@ pub fn actions(report: &Value, name: &str) -> Vec<(String, String, String)> {
                 word(&action["status"]),
             )
         })
+        .collect()
+}
+
+/// A small filesystem of its own, for as long as this lives; needs `require::own_machine`.
+pub struct Tmpfs(TempDir);
+
+impl Tmpfs {
+    /// Mounts one of so many bytes.
+    pub fn new(bytes: u64) -> Self {
+        let dir = tempfile::Builder::new().prefix("tmpfs").tempdir().unwrap();
+        let options = format!("size={bytes},mode=755");
+        mount(&["-t", "tmpfs", "-o", &options, "tmpfs"], dir.path());
+        Self(dir)
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Bytes in use, as the filesystem itself counts them.
+    pub fn used(&self) -> u64 {
+        used(self.path())
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
+
+/// Bytes in use on the filesystem of a path.
+pub fn used(path: &Path) -> u64 {
+    let vfs = rustix::fs::statvfs(path).unwrap();
+    (vfs.f_blocks - vfs.f_bfree) * vfs.f_frsize
+}
+
+/// Mounts something on a directory.
+pub fn mount(args: &[&str], at: &Path) {
+    let mounted = Command::new("mount").args(args).arg(at).status().unwrap();
+    assert!(mounted.success(), "mount {args:?} {}", at.display());
+}
+
+/// The base of a tree on a filesystem of its own.
+impl Tree {
+    /// A tree whose base is on that filesystem.
+    pub fn on(filesystem: &Tmpfs) -> Self {
+        let dir = tempfile::Builder::new()
+            .prefix("sysopt")
+            .tempdir_in(filesystem.path())
+            .unwrap();
+        fs::create_dir(dir.path().join("base")).unwrap();
+        fs::create_dir(dir.path().join("home")).unwrap();
+        Self { dir }
+    }
+
+    /// The entries of a directory below the base, sorted; none where it does not exist.
+    pub fn names(&self, below: impl AsRef<Path>) -> Vec<String> {
+        let Ok(list) = fs::read_dir(self.path(below)) else {
+            return Vec::new();
+        };
+        let mut names: Vec<String> = list
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Rotated files of a log below the base, oldest first.
+    pub fn rotated(&self, log: &str) -> Vec<PathBuf> {
+        rotated(&self.path(log))
+    }
+
+    /// What was ever written to a log: its rotated files, then the log.
+    pub fn stream(&self, log: &str) -> Vec<u8> {
+        let live = self.path(log);
+        let mut stream = Vec::new();
+        let mut last: Option<(PathBuf, Vec<u8>)> = None;
+        for path in rotated(&live) {
+            let bytes = unpack(&path);
+            let stem = without_suffix(&path);
+            if let Some((other, same)) = &last
+                && *other == stem
+            {
+                assert!(*same == bytes, "two forms of {} differ", stem.display());
+                continue;
+            }
+            stream.extend_from_slice(&bytes);
+            last = Some((stem, bytes));
+        }
+        stream.extend(fs::read(&live).unwrap_or_default());
+        stream
+    }
+}
+
+fn without_suffix(path: &Path) -> PathBuf {
+    match path.extension().and_then(OsStr::to_str) {
+        Some("gz" | "zst") => path.with_extension(""),
+        _ => path.to_path_buf(),
+    }
+}
+
+/// Files beside a log that are named like rotated files of it, in the order of rotation.
+fn rotated(live: &Path) -> Vec<PathBuf> {
+    let mut prefix = live.file_name().unwrap().to_os_string();
+    prefix.push("-2");
+    let list = fs::read_dir(live.parent().unwrap()).unwrap();
+    let mut found: Vec<PathBuf> = list
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            let name = path.file_name().unwrap().as_encoded_bytes();
+            name.starts_with(prefix.as_encoded_bytes())
+        })
+        .collect();
+    // `X-2` comes after `X`, and `X-10` after `X-2`.
+    found.sort_by_key(|path| {
+        let stem = without_suffix(path);
+        (stem.as_os_str().len(), stem, path.clone())
+    });
+    found.sort_by_key(|path| {
+        let stem = without_suffix(path).into_os_string().into_encoded_bytes();
+        let at = live.as_os_str().len() + 1;
+        stem[at..at + 16].to_vec()
+    });
+    found
+}
+
+/// The content of a rotated file; one that does not decode fails the test.
+pub fn unpack(path: &Path) -> Vec<u8> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    let file = File::open(path).unwrap();
+    let read = match path.extension().and_then(OsStr::to_str) {
+        Some("gz") => flate2::read::MultiGzDecoder::new(file).read_to_end(&mut bytes),
+        Some("zst") => zstd::stream::read::Decoder::new(file)
+            .unwrap()
+            .read_to_end(&mut bytes),
+        _ => (&file).read_to_end(&mut bytes),
+    };
+    read.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    bytes
+}
+
+/// The content of a file, without its being used by that.
+pub fn peek(path: &Path) -> std::io::Result<Vec<u8>> {
+    use std::io::Read;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut bytes = Vec::new();
+    fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOATIME)
+        .open(path)?
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Numbered lines, of so many bytes or a little more.
+pub fn lines(label: &str, bytes: usize) -> Vec<u8> {
+    let mut text = Vec::with_capacity(bytes + 64);
+    for number in 0.. {
+        if text.len() >= bytes {
+            break;
+        }
+        text.extend_from_slice(format!("{label} {number} of the log\n").as_bytes());
+    }
+    text
+}
+
+/// Lines of a `.jsonl` file.
+pub fn json_lines(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect()
+}
+
+/// Whether `sha256sum -c` accepts the list in an archive; true where there is no list.
+pub fn sums_hold(archive: &Path) -> bool {
+    let list = archive.join("SHA256SUMS");
+    if fs::metadata(&list).map_or(true, |list| list.len() == 0) {
+        return true;
+    }
+    Command::new("sha256sum")
+        .args(["-c", "--quiet", "--strict", "SHA256SUMS"])
+        .current_dir(archive)
+        .output()
+        .unwrap()
+        .status
+        .success()
+}
+
+/// The sha256 of a file by coreutils.
+pub fn sha256sum(path: &Path) -> String {
+    let output = Command::new("sha256sum").arg("-b").arg(path).output();
+    let stdout = output.unwrap().stdout;
+    let text = String::from_utf8(stdout).unwrap();
+    text.trim_start_matches('\\')[..64].to_owned()
+}
+
+/// Statuses of an operation's actions.
+pub fn statuses(report: &Value, name: &str) -> Vec<String> {
+    actions(report, name)
+        .into_iter()
+        .map(|(.., status)| status)
+        .collect()
+}
+
+/// The reasons why something was kept, by path; the run must be verbose.
+pub fn kept(report: &Value, name: &str) -> BTreeMap<String, String> {
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    operation(report, name)["kept"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|kept| (word(&kept["path"]), word(&kept["reason"])))
         .collect()
 }

@@ -5,12 +5,23 @@
     reason = "tests build and change trees themselves"
 )]
 
+mod cache;
 mod command_line;
+mod config;
+mod crash;
+mod cycle;
 mod dry_run;
 mod first_tries;
 mod fixture;
+mod garbage;
 mod generated;
+mod guard;
 mod layers;
-mod models_killed;
+mod locks;
+mod logs;
+mod models;
 mod models_review;
+mod names;
 mod require;
+mod restore;
+mod streams;

@@ -31,3 +31,37 @@ pub fn missing(what: &str) -> bool {
     let _ = writeln!(std::io::stderr(), "\nSKIPPED {name}: {what}");
     false
 }
+
+/// Set in the copy of the test binary that [`own_machine`] runs.
+const OWN_MACHINE: &str = "SYSOPT_TESTS_OWN_MACHINE";
+
+/// Whether this is a process with mounts and a process table of its own, so that a test can mount
+/// filesystems, and sysopt sees no process but those of the test. Where it is not, the test is run
+/// again in such a process, its failure is ours, and the answer is false.
+pub fn own_machine<F: Fn()>(test: F) -> bool {
+    if std::env::var_os(OWN_MACHINE).is_some() {
+        return true;
+    }
+    if !root() || !tool("unshare") {
+        return false;
+    }
+    // `it::cache::this_test`: the crate's name is not part of the name of a test.
+    let name = std::any::type_name_of_val(&test);
+    let name = name.split_once("::").map_or(name, |(_, name)| name);
+    let output = Command::new("unshare")
+        .args(["--mount", "--pid", "--fork", "--mount-proc", "--kill-child"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--include-ignored", "--nocapture"])
+        .env(OWN_MACHINE, "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && stdout.contains("1 passed"),
+        "in a machine of its own:\n{stdout}\n{stderr}"
+    );
+    let _ = std::io::stderr().write_all(&output.stderr);
+    false
+}

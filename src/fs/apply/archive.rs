@@ -136,25 +136,8 @@ impl Run<'_> {
                 self.copy_in(found, file, (&parent, name), &line.sha256, &mut arrived)
             }
         });
-        self.settle_books(model, line, arrived);
-        Ok(Step::done(moved?))
-    }
-
-    /// Makes the records say what is there: a line without its file would look like a loss, and
-    /// with another's file of that name like damage.
-    fn settle_books(&mut self, model: &ArchiveModel, line: &ManifestLine, arrived: bool) {
-        let Ok(archive) = self.opened(model.archive) else {
-            return;
-        };
-        if arrived {
-            let sum = line.stored_sha256.clone();
-            archive.digests.insert(model.to.clone(), sum);
-        } else {
-            let _ = archive.books.append(&ManifestLine {
-                event: Event::Expired,
-                ..line.clone()
-            });
-        }
+        self.opened(model.archive)?.settle(line, arrived);
+        moved.map(Step::done)
     }
 
     /// The archive has the same bytes already: proved again, recorded, and the original goes.
@@ -342,6 +325,20 @@ impl Run<'_> {
 }
 
 impl OpenArchive {
+    /// Makes the records say what is there: a line without its file would look like a loss, and
+    /// with another's file of that name like damage.
+    fn settle(&mut self, line: &ManifestLine, arrived: bool) {
+        if arrived {
+            let path = line.archived_path.0.clone();
+            self.digests.insert(path, line.stored_sha256.clone());
+        } else {
+            let _ = self.books.append(&ManifestLine {
+                event: Event::Expired,
+                ..line.clone()
+            });
+        }
+    }
+
     /// The directory and the last component of a path in the archive, made where missing.
     pub fn place<'p>(&self, path: &'p Path) -> Result<(OwnedFd, &'p std::ffi::OsStr), Halt> {
         let name = path
@@ -396,9 +393,14 @@ fn rename_in(
         }
         _ => vanished(error),
     })?;
-    if dir::look(parent, name)?.identity() != found.seen.identity() {
+    let moved = dir::look(parent, name)?;
+    let same = moved.identity() == found.seen.identity();
+    // Renaming changes the change time; where no lease was granted, content may have changed too.
+    let written =
+        moved.stat.size != found.seen.stat.size || moved.stat.mtime != found.seen.stat.mtime;
+    if !same || written {
         dir::rename_new(parent, name, from, found.name)?;
-        return Err(Halt::Changed("another file has its name now".to_owned()));
+        return Err(Halt::Changed("it changed in the last instant".to_owned()));
     }
     *arrived = true;
     dir::sync(parent)?;

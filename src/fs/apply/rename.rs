@@ -1,11 +1,14 @@
 //! Rotating a log by renaming it, and compressing what was rotated.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Seek};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+
+use rustix::fs::AtFlags;
+use rustix::io::Errno;
 
 use super::step::{self, Found, Halt, Step, entry_of, vanished};
 use super::{Run, Surroundings, disk, with};
@@ -29,8 +32,7 @@ impl Run<'_> {
         // Complete before it appears: a full disk is met before anything has changed.
         let fresh = Temporary::new(&*found.parent).map_err(with("cannot make the new log"))?;
         fresh.resemble(&file, &found.seen, None)?;
-        take_away(&found, &rotate.to)?;
-        put_in_place(fresh, &found)?;
+        take_away(&found, &rotate.to, fresh)?;
         if rotate.compress == Codec::None {
             return Ok(Step::done(0));
         }
@@ -41,14 +43,7 @@ impl Run<'_> {
     fn compress_rotated(&self, parent: &Rc<OwnedFd>, rotate: &Rotate) -> Result<Step, Halt> {
         let (file, seen) = dir::open_file(&**parent, &rotate.to).map_err(vanished)?;
         if self.wait_for_writers(&file, rotate.settle) {
-            return Ok(Step {
-                status: Status::Deferred,
-                freed: 0,
-                note: Some(format!(
-                    "rotated to {}; a process still writes to it, so a later run compresses it",
-                    rotate.to.display()
-                )),
-            });
+            return Ok(rotated_only(rotate));
         }
         let mut to = rotate.to.clone();
         to.push(rotate.compress.suffix());
@@ -59,15 +54,16 @@ impl Run<'_> {
             seen,
         };
         self.compress_source(&source, &to, rotate.compress)
-            .map_err(|halt| match halt {
-                Halt::Failed(error) => Halt::Failed(io::Error::new(
+            .or_else(|halt| match halt {
+                Halt::Stopped | Halt::Changed(_) => Ok(rotated_only(rotate)),
+                Halt::Failed(error) => Err(Halt::Failed(io::Error::new(
                     error.kind(),
                     format!(
                         "rotated to {}, but not compressed: {error}",
                         rotate.to.display()
                     ),
-                )),
-                other => other,
+                ))),
+                Halt::Unmet => Err(halt),
             })
     }
 
@@ -165,6 +161,18 @@ impl Run<'_> {
     }
 }
 
+/// The log is rotated; a writer or a signal leaves compression to a later run.
+fn rotated_only(rotate: &Rotate) -> Step {
+    Step {
+        status: Status::Deferred,
+        freed: 0,
+        note: Some(format!(
+            "rotated to {}; a later run compresses it",
+            rotate.to.display()
+        )),
+    }
+}
+
 /// A file that is being compressed.
 struct Source<'a> {
     parent: &'a Rc<OwnedFd>,
@@ -237,8 +245,54 @@ impl Watch for Uncounted<'_> {
     }
 }
 
+/// Gives the log its rotated name and puts the new one in its place in one exchange, so that there
+/// is a log at every instant. A run killed after the first step leaves two names of one live log,
+/// which the next plan undoes; after the second, a temporary name of the rotated file.
+///
+/// Where names cannot be linked or exchanged (FAT, some network filesystems, another's file under
+/// `fs.protected_hardlinks`), the log is renamed and the new one published after it.
+fn take_away(found: &Found<'_>, to: &OsStr, fresh: Temporary) -> Result<(), Halt> {
+    let dir = found.parent.as_fd();
+    match rustix::fs::linkat(dir, found.name, dir, to, AtFlags::empty()) {
+        Ok(()) => {}
+        Err(Errno::EXIST) => {
+            return Err(Halt::Changed(format!(
+                "{} appeared meanwhile",
+                to.display()
+            )));
+        }
+        Err(Errno::NOENT) => return Err(Halt::Changed("it is gone".to_owned())),
+        Err(Errno::PERM | Errno::OPNOTSUPP | Errno::MLINK | Errno::NOSYS) => {
+            return rename_away(found, to, fresh);
+        }
+        Err(error) => return Err(Halt::Failed(error.into())),
+    }
+    if dir::look(dir, to)?.identity() != found.seen.identity() {
+        step::unlink(dir, to)?;
+        return Err(Halt::Changed("another file has its name now".to_owned()));
+    }
+    match fresh.exchange(found.name, found.seen.identity()) {
+        Ok(true) => {}
+        Ok(false) => {
+            step::unlink(dir, to)?;
+            return Err(Halt::Changed("another file has its name now".to_owned()));
+        }
+        Err((error, fresh)) => {
+            step::unlink(dir, to)?;
+            return match error.raw_os_error() {
+                Some(libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP) => {
+                    rename_away(found, to, fresh)
+                }
+                _ => Err(Halt::Failed(error)),
+            };
+        }
+    }
+    dir::sync(dir)?;
+    Ok(())
+}
+
 /// Renames the log, and proves that it was the log that was renamed.
-fn take_away(found: &Found<'_>, to: &OsString) -> Result<(), Halt> {
+fn rename_away(found: &Found<'_>, to: &OsStr, fresh: Temporary) -> Result<(), Halt> {
     let dir = found.parent.as_fd();
     dir::rename_new(dir, found.name, dir, to).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
@@ -246,27 +300,21 @@ fn take_away(found: &Found<'_>, to: &OsString) -> Result<(), Halt> {
         }
         _ => vanished(error),
     })?;
-    let moved = dir::look(dir, to)?;
-    if moved.identity() == found.seen.identity() {
-        return Ok(());
+    if dir::look(dir, to)?.identity() != found.seen.identity() {
+        // Another file took the name in the last instant: it goes back to where it was.
+        dir::rename_new(dir, to, dir, found.name)?;
+        return Err(Halt::Changed("another file has its name now".to_owned()));
     }
-    // Another file took the name in the last instant: it goes back to where it was.
-    dir::rename_new(dir, to, dir, found.name)?;
-    Err(Halt::Changed("another file has its name now".to_owned()))
-}
-
-/// Gives the new log its name. A writer that made one itself in between keeps it.
-fn put_in_place(fresh: Temporary, found: &Found<'_>) -> Result<(), Halt> {
     match fresh.publish(found.name) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => {
+        // A writer that made a log itself in between keeps it.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             return Err(Halt::Failed(io::Error::new(
                 error.kind(),
                 format!("rotated, but the new log could not be put in place: {error}"),
             )));
         }
-        Ok(()) => {}
+        _ => {}
     }
-    dir::sync(&*found.parent)?;
+    dir::sync(dir)?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use super::super::claims::Claims;
 use super::super::entry::{EntryId, Inventory, Role, RootId};
 use super::super::policy::CachePolicy;
 use super::super::time::Clock;
-use super::units::{Unit, Units};
+use super::units::Units;
 
 /// The limit for which a unit goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +130,7 @@ impl<'a> Ledger<'a> {
             && !clock.jumped
         {
             self.pass(units, &mut causes, Cause::Age, |_, unit| {
-                clock.now.since(unit.used) > max_age
+                clock.now.since(units.used(unit)) > max_age
             });
         }
         self.pass(units, &mut causes, Cause::Directory, |ledger, unit| {
@@ -176,7 +176,7 @@ impl<'a> Ledger<'a> {
         units: &Units,
         causes: &mut [Option<Cause>],
         cause: Cause,
-        goes: impl Fn(&Self, Unit) -> bool,
+        goes: impl Fn(&Self, EntryId) -> bool,
     ) {
         for (unit, chosen) in units.order.iter().zip(causes) {
             if chosen.is_none() && goes(self, *unit) {
@@ -186,7 +186,7 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    fn evict(&mut self, units: &Units, unit: Unit) {
+    fn evict(&mut self, units: &Units, unit: EntryId) {
         let bytes = units.bytes(unit);
         self.freed += bytes;
         let members = units.members(&unit);
@@ -196,13 +196,13 @@ impl<'a> Ledger<'a> {
                 self.accounts[usize::from(root.0)].evicted += bytes;
             }
         }
-        let filesystem = self.inventory.root(self.root(unit.first)).filesystem;
+        let filesystem = self.inventory.root(self.root(unit)).filesystem;
         if let Some(free) = filesystem.and_then(|index| self.free.get_mut(&index)) {
             *free = free.saturating_add(bytes);
         }
     }
 
-    fn any_root(&self, units: &Units, unit: Unit, test: impl Fn(RootId) -> bool) -> bool {
+    fn any_root(&self, units: &Units, unit: EntryId, test: impl Fn(RootId) -> bool) -> bool {
         units.members(&unit).iter().any(|id| test(self.root(*id)))
     }
 

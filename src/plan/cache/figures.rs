@@ -136,7 +136,7 @@ fn why(plan: &OperationPlan, inventory: &Inventory, of: impl Fn(RootId) -> bool)
         .collect();
     let mut text = format!("kept are {}", listed.join(", "));
     if listed.is_empty() {
-        text = "it holds nothing that may go".to_owned();
+        "it holds nothing that may go".clone_into(&mut text);
     }
     if let Some((bytes, id, reason)) = largest {
         let path = shown_subject(inventory, Subject::Entry(id));

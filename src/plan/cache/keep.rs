@@ -22,6 +22,8 @@ pub(super) struct Rules<'a> {
     excluded: Excluded<'a>,
     databases: HashSet<EntryId>,
     atime: Vec<AtimeMode>,
+    /// The mode of all cache directories, where it is the same.
+    uniform: Option<AtimeMode>,
 }
 
 impl<'a> Rules<'a> {
@@ -31,7 +33,12 @@ impl<'a> Rules<'a> {
         claims: &'a Claims,
         clock: Clock,
     ) -> Self {
+        let mut modes = inventory
+            .roots_of(Role::Cache)
+            .map(|root| inventory.atime_mode(root));
+        let first = modes.next();
         Self {
+            uniform: first.filter(|first| modes.all(|mode| mode == *first)),
             policy,
             inventory,
             claims,
@@ -48,8 +55,10 @@ impl<'a> Rules<'a> {
     /// The last use of a file, as far as its filesystem records it.
     pub(super) fn used(&self, id: EntryId) -> Time {
         let entry = self.inventory.entry(id);
-        let root = self.inventory.root_of(entry);
-        entry.used(self.atime[usize::from(root.0)])
+        entry.used(self.uniform.unwrap_or_else(|| {
+            let root = self.inventory.root_of(entry);
+            self.atime[usize::from(root.0)]
+        }))
     }
 
     /// Why a file stays; `None` if it may go.

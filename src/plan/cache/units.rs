@@ -11,20 +11,13 @@ use super::super::reason::Keep;
 use super::super::time::Time;
 use super::keep::Rules;
 
-/// A file, or all names of an inode.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Unit {
-    /// The last use.
-    pub(super) used: Time,
-    /// The file, or the first of its names.
-    pub(super) first: EntryId,
-}
-
-/// All candidates.
+/// All candidates. A unit is a file, or all names of an inode, and is known by the first of them:
+/// with a million files, each word here is eight megabytes.
 pub(super) struct Units<'a> {
-    pub(super) inventory: &'a Inventory,
+    inventory: &'a Inventory,
+    rules: &'a Rules<'a>,
     /// Least recently used first; where that is equal the larger first, then by path.
-    pub(super) order: Vec<Unit>,
+    pub(super) order: Vec<EntryId>,
     /// The names of inodes that have several, inode by inode, in the order of paths.
     names: Vec<EntryId>,
     /// Where the names of an inode stand, by the first of them.
@@ -35,55 +28,64 @@ impl<'a> Units<'a> {
     /// Gives each entry that must stay its verdict, and orders the rest.
     pub(super) fn collect(
         inventory: &'a Inventory,
-        rules: &Rules,
+        rules: &'a Rules,
         plan: &mut OperationPlan,
     ) -> Self {
-        let mut singles = Vec::new();
+        let ours = |id: &EntryId| {
+            let root = inventory.root_of(inventory.entry(*id));
+            inventory.root(root).role == Role::Cache
+        };
+        // Room that is not used is not touched; growing would hold everything twice.
+        let most = inventory.entry_ids().filter(ours).count();
+        plan.kept.reserve_exact(most);
+        let mut singles = Vec::with_capacity(most);
         let mut linked = Vec::new();
-        for id in inventory.entry_ids() {
+        for id in inventory.entry_ids().filter(ours) {
             let entry = inventory.entry(id);
-            if inventory.root(inventory.root_of(entry)).role != Role::Cache {
-                continue;
-            }
             if let Some(reason) = rules.keep(id) {
                 plan.keep(Subject::Entry(id), reason);
             } else if entry.links > 1 {
                 linked.push(id);
             } else {
-                let used = rules.used(id);
-                singles.push(Unit { used, first: id });
+                singles.push(id);
             }
         }
         let identity = |id: &EntryId| inventory.identity(inventory.entry(*id));
         linked.sort_unstable_by_key(identity);
         let mut units = Self {
             inventory,
+            rules,
             order: singles,
             names: Vec::new(),
             groups: HashMap::new(),
         };
         for names in linked.chunk_by_mut(|a, b| identity(a) == identity(b)) {
-            units.add_group(names, rules, plan);
+            units.add_group(names, plan);
         }
         units.sort();
         units
     }
 
     /// The names of a unit.
-    pub(super) fn members<'b>(&'b self, unit: &'b Unit) -> &'b [EntryId] {
+    pub(super) fn members<'b>(&'b self, unit: &'b EntryId) -> &'b [EntryId] {
         self.groups
-            .get(&unit.first)
+            .get(unit)
             .and_then(|range| self.names.get(range.clone()))
-            .unwrap_or(std::slice::from_ref(&unit.first))
+            .unwrap_or(std::slice::from_ref(unit))
     }
 
     /// Allocated bytes of a unit.
-    pub(super) fn bytes(&self, unit: Unit) -> u64 {
-        self.inventory.entry(unit.first).disk_usage()
+    pub(super) fn bytes(&self, unit: EntryId) -> u64 {
+        self.inventory.entry(unit).disk_usage()
+    }
+
+    /// The last use of a unit.
+    pub(super) fn used(&self, unit: EntryId) -> Time {
+        self.rules.used(unit)
     }
 
     /// An inode goes with all its names or not at all: removing some of them frees nothing.
-    fn add_group(&mut self, names: &mut [EntryId], rules: &Rules, plan: &mut OperationPlan) {
+    fn add_group(&mut self, names: &mut [EntryId], plan: &mut OperationPlan) {
         let links = |id: &EntryId| self.inventory.entry(*id).links;
         let all = names.iter().map(links).max().unwrap_or(u16::MAX);
         if all == u16::MAX || names.len() < usize::from(all) {
@@ -93,9 +95,8 @@ impl<'a> Units<'a> {
             return;
         }
         names.sort_by(|a, b| order::entries(self.inventory, *a, *b));
-        let used = names.iter().map(|id| rules.used(*id)).max();
-        if let (Some(used), Some(first)) = (used, names.first().copied()) {
-            self.order.push(Unit { used, first });
+        if let Some(first) = names.first().copied() {
+            self.order.push(first);
             let start = self.names.len();
             self.names.extend_from_slice(names);
             self.groups.insert(first, start..self.names.len());
@@ -103,13 +104,13 @@ impl<'a> Units<'a> {
     }
 
     fn sort(&mut self) {
-        let inventory = self.inventory;
-        let size = |unit: &Unit| Reverse(inventory.entry(unit.first).disk_usage());
+        let (inventory, rules) = (self.inventory, self.rules);
+        let size = |unit: &EntryId| Reverse(inventory.entry(*unit).disk_usage());
         self.order.sort_unstable_by(|a, b| {
-            a.used
-                .cmp(&b.used)
+            let by_use = rules.used(*a).cmp(&rules.used(*b));
+            by_use
                 .then_with(|| size(a).cmp(&size(b)))
-                .then_with(|| order::entries(inventory, a.first, b.first))
+                .then_with(|| order::entries(inventory, *a, *b))
         });
     }
 }

@@ -100,17 +100,18 @@ fn root_collects_what_the_owner_of_the_directory_made() {
 }
 
 #[test]
-fn own_temporary_files_are_dead_after_an_hour_but_never_in_an_archive() {
+fn own_temporary_files_are_dead_after_an_hour_also_in_an_archive() {
     let mut tree = Tree::new();
     let logs = tree.root(Role::Logs, "logs");
     let archive = tree.root(Role::Archive, "archived");
     tree.add(logs, ".sysopt-1.tmp", file(4096, HOUR));
     tree.add(logs, ".sysopt-2.tmp", file(4096, HOUR - 1));
     tree.add(archive, ".sysopt-3.tmp", file(4096, 9 * DAY));
+    tree.add(archive, "model.tmp", file(4096, 9 * DAY));
     let plan = planned(&policy(), &tree);
     assert_eq!(
         acted(&tree.inventory, &plan),
-        [Path::new("logs/.sysopt-1.tmp")]
+        ["archived/.sysopt-3.tmp", "logs/.sysopt-1.tmp"].map(Path::new)
     );
     assert_eq!(plan.actions[0].reason, Reason::OwnTemporary);
 }
@@ -267,4 +268,15 @@ fn after_the_run_only_what_was_done_is_collected() {
     assert_eq!(figures["bytes_collected"], json!(4096));
     let skipped = json!({"failed": 1, "changed": 1, "not_reached": 1});
     assert_eq!(figures["skipped"], skipped);
+}
+
+#[test]
+fn bytecode_goes_together_with_the_broken_link_that_was_its_source() {
+    let mut tree = Tree::new();
+    let root = tree.root(Role::Cache, "cache");
+    let link = tree.add(root, "p/a.py", special(Kind::Symlink, DAY));
+    tree.inventory.links.insert(link, LinkTarget::Broken);
+    tree.add(root, "p/__pycache__/a.cpython-312.pyc", file(10, DAY));
+    assert!(planned(&policy(), &tree).actions.is_empty());
+    assert_eq!(planned(&everything(), &tree).actions.len(), 2);
 }

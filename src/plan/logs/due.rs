@@ -11,6 +11,7 @@ use super::super::reason::{Exceeds, Keep, Older, Reason};
 use super::super::rotated;
 use super::super::time::{Clock, Time};
 use super::Decided;
+use super::finish;
 use super::survey::{Names, Series, Survey, held_by};
 
 /// A run from cron that starts a little earlier than the last must not slip a whole period.
@@ -36,7 +37,7 @@ pub(super) fn decide(
     let rule = survey.rule(series);
     let directory = survey.inventory.entry(id).directory;
     let verdict = due(survey, series, id, clock).and_then(|reason| {
-        if let Some(obstacle) = obstacle(survey, rule, id) {
+        if let Some(obstacle) = obstacle(survey, series, id) {
             return Err(obstacle);
         }
         let taken = |name: &OsStr| names.contains(&(directory, name));
@@ -104,14 +105,15 @@ fn last_rotation(series: &Series, entry: &Entry) -> Time {
 }
 
 /// What keeps a log that is due from being rotated by a rename.
-fn obstacle(survey: &Survey, rule: &LogRule, id: EntryId) -> Option<Keep> {
-    if survey.inventory.entry(id).links > 1 {
+fn obstacle(survey: &Survey, series: &Series, id: EntryId) -> Option<Keep> {
+    let rule = survey.rule(series);
+    if survey.inventory.entry(id).links > 1 && !finish::is_doubled(survey, series, id) {
         return Some(Keep::SeveralLinks);
     }
     let holders = survey.holders(id);
     let mapped = holders.iter().find(|holder| holder.hold == Hold::Mapped);
     if let Some(holder) = mapped {
-        return Some(Keep::InUse(held_by(holder, None)));
+        return Some(Keep::InUse(Box::new(held_by(holder, None))));
     }
     if rule.signal.is_some() {
         return Some(Keep::Unsupported(
@@ -144,5 +146,5 @@ fn writer(holders: &[Holder]) -> Option<Keep> {
         Hold::Write => OVERWRITES,
         _ => APPENDS,
     };
-    Some(Keep::Writer(held_by(strongest, Some(advice))))
+    Some(Keep::Writer(Box::new(held_by(strongest, Some(advice)))))
 }

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
 
+use super::super::action::Subject;
 use super::super::claims::Claims;
 use super::super::entry::{DirId, EntryId, Inventory, Role, RootId};
 use super::super::host::{Hold, Holder};
 use super::super::names;
+use super::super::order;
 use super::super::policy::{LogRule, LogsPolicy};
 use super::super::reason::{HeldBy, Keep};
 use super::super::rotated::{self, Form, Order};
@@ -21,6 +23,8 @@ pub(super) struct Series<'a> {
     /// Index of its rule.
     pub(super) rule: usize,
     pub(super) root: RootId,
+    /// The directory of the log; of a `unique` rule, that of the root.
+    directory: DirId,
     /// Name of the log; empty for a `unique` rule.
     pub(super) log: &'a OsStr,
     /// The log, if it exists; the uncompressed files of a `unique` rule.
@@ -69,6 +73,12 @@ impl Copy {
     }
 }
 
+/// Where a file went.
+enum Placed {
+    InSeries,
+    Aside(Keep),
+}
+
 /// All files of the log directories, told apart.
 pub(super) struct Survey<'a> {
     pub(super) inventory: &'a Inventory,
@@ -76,8 +86,11 @@ pub(super) struct Survey<'a> {
     pub(super) series: Vec<Series<'a>>,
     /// What is neither a log nor a rotated file.
     pub(super) kept: Vec<(EntryId, Keep)>,
-    /// By directory and log, or by root and nothing for a `unique` rule.
-    index: HashMap<(usize, u32, &'a OsStr), usize>,
+    /// Temporary names of rotated files, by directory and inode: a run was killed between putting
+    /// the new log in its place and dropping the name that the old one had for that.
+    pub(super) ghosts: HashMap<(DirId, u64), EntryId>,
+    /// By rule, directory and log; only while the series are collected.
+    index: HashMap<(usize, DirId, &'a OsStr), usize>,
 }
 
 impl<'a> Survey<'a> {
@@ -88,6 +101,7 @@ impl<'a> Survey<'a> {
             policy,
             series: Vec::new(),
             kept: Vec::new(),
+            ghosts: HashMap::new(),
             index: HashMap::new(),
         };
         for id in inventory.entry_ids() {
@@ -101,7 +115,52 @@ impl<'a> Survey<'a> {
                 }
             }
         }
+        survey.index = HashMap::new();
+        survey.find_ghosts();
+        survey.sort();
         survey
+    }
+
+    fn find_ghosts(&mut self) {
+        let inventory = self.inventory;
+        let key = |id: EntryId| {
+            let entry = inventory.entry(id);
+            (entry.directory, entry.inode)
+        };
+        let rotated: HashSet<(DirId, u64)> = self
+            .series
+            .iter()
+            .flat_map(|series| series.copies.values())
+            .filter_map(|copy| copy.plain)
+            .map(key)
+            .collect();
+        let ghosts = &mut self.ghosts;
+        self.kept.retain(|(id, reason)| {
+            let ghost = *reason == Keep::SysoptTemporary
+                && inventory.entry(*id).links == 2
+                && rotated.contains(&key(*id));
+            if ghost {
+                ghosts.insert(key(*id), *id);
+            }
+            !ghost
+        });
+    }
+
+    /// By path: where rotated files are equal in all else, their series decides which goes first,
+    /// and that must not depend on the order of the scan.
+    fn sort(&mut self) {
+        let inventory = self.inventory;
+        self.series.sort_by(|a, b| {
+            let directory = |series: &Series| Subject::Directory(series.directory);
+            order::subjects(inventory, directory(a), directory(b))
+                .then_with(|| a.log.cmp(b.log))
+                .then_with(|| a.rule.cmp(&b.rule))
+        });
+        for series in &mut self.series {
+            series
+                .live
+                .sort_by(|a, b| order::entries(inventory, *a, *b));
+        }
     }
 
     pub(super) fn rule(&self, series: &Series) -> &'a LogRule {
@@ -118,9 +177,10 @@ impl<'a> Survey<'a> {
     pub(super) fn held(&self, id: EntryId) -> Option<Keep> {
         let identity = self.inventory.identity(self.inventory.entry(id));
         let holder = self.inventory.open.holder(identity)?;
+        let held = Box::new(held_by(holder, None));
         Some(match holder.hold {
-            Hold::Append | Hold::Write => Keep::Writer(held_by(holder, None)),
-            Hold::Read | Hold::Mapped => Keep::InUse(held_by(holder, None)),
+            Hold::Append | Hold::Write => Keep::Writer(held),
+            Hold::Read | Hold::Mapped => Keep::InUse(held),
         })
     }
 
@@ -147,52 +207,64 @@ impl<'a> Survey<'a> {
     fn place(&mut self, rules: &Rules, id: EntryId) -> Option<Keep> {
         let entry = self.inventory.entry(id);
         let name = self.inventory.name(entry);
-        let directory = entry.directory;
         if names::is_own_temporary(name) {
             return Some(Keep::SysoptTemporary);
         }
         if names::is_lock(name) || names::is_pid_file(name) || names::is_nfs_remnant(name) {
             return Some(Keep::Marker);
         }
-        if let Some(own) = rotated::parse(name) {
-            return match rules.owner_of_rotated(directory, own.log, name) {
+        let placed = self.place_own(rules, id);
+        let placed = placed.or_else(|| self.place_packed(rules, id));
+        match placed.or_else(|| self.place_foreign(rules, id)) {
+            Some(Placed::InSeries) => None,
+            Some(Placed::Aside(reason)) => Some(reason),
+            None => self.place_live(rules, id),
+        }
+    }
+
+    /// `NAME-STAMP[-N][.gz|.zst]`.
+    fn place_own(&mut self, rules: &Rules, id: EntryId) -> Option<Placed> {
+        let entry = self.inventory.entry(id);
+        let name = self.inventory.name(entry);
+        let own = rotated::parse(name)?;
+        Some(
+            match rules.owner_of_rotated(entry.directory, own.log, name) {
                 Owner::Rule(rule) => {
                     let stem = rotated::split_form(name).0;
-                    let copy = self.copy(rule, id, own.log, own.time, own.serial, stem);
+                    let copy = self.copy(rule, id, own.log, (own.time, own.serial), stem);
                     copy.put(own.form, id);
-                    None
+                    Placed::InSeries
                 }
-                Owner::Excluded => Some(Keep::Excluded),
-                Owner::Nobody => Some(Keep::RotatedLog),
-            };
-        }
-        self.place_packed(rules, id)
-            .or_else(|| self.place_foreign(rules, id))
-            .unwrap_or_else(|| self.place_live(rules, id))
+                Owner::Excluded => Placed::Aside(Keep::Excluded),
+                Owner::Nobody => Placed::Aside(Keep::RotatedLog),
+            },
+        )
     }
 
     /// `NAME.gz` where NAME is of a `unique` rule.
-    fn place_packed(&mut self, rules: &Rules, id: EntryId) -> Option<Option<Keep>> {
+    fn place_packed(&mut self, rules: &Rules, id: EntryId) -> Option<Placed> {
         let entry = self.inventory.entry(id);
         let name = self.inventory.name(entry);
         let (stem, form) = rotated::split_form(name);
         if form == Form::Plain {
             return None;
         }
-        match rules.owner(entry.directory, stem) {
-            Owner::Rule(rule) if self.policy.rules[rule].unique => {
-                if rules.owner_of_rotated(entry.directory, stem, name) == Owner::Excluded {
-                    return Some(Some(Keep::Excluded));
-                }
-                let copy = self.copy(rule, id, stem, entry.mtime, 1, name);
-                copy.put(form, id);
-                Some(None)
-            }
-            _ => None,
+        let Owner::Rule(rule) = rules.owner(entry.directory, stem) else {
+            return None;
+        };
+        if !self.policy.rules[rule].unique {
+            return None;
         }
+        if rules.owner_of_rotated(entry.directory, stem, name) == Owner::Excluded {
+            return Some(Placed::Aside(Keep::Excluded));
+        }
+        self.copy(rule, id, stem, (entry.mtime, 1), name)
+            .put(form, id);
+        Some(Placed::InSeries)
     }
 
-    fn place_foreign(&mut self, rules: &Rules, id: EntryId) -> Option<Option<Keep>> {
+    /// A name that logrotate or a Python handler gave, of a log that a rule owns.
+    fn place_foreign(&mut self, rules: &Rules, id: EntryId) -> Option<Placed> {
         let entry = self.inventory.entry(id);
         let name = self.inventory.name(entry);
         let foreign = rotated::parse_foreign(name)?;
@@ -203,19 +275,19 @@ impl<'a> Survey<'a> {
             return None;
         }
         if rules.owner_of_rotated(entry.directory, foreign.log, name) == Owner::Excluded {
-            return Some(Some(Keep::Excluded));
+            return Some(Placed::Aside(Keep::Excluded));
         }
         if !self.policy.rules[rule].adopt {
-            return Some(Some(Keep::Foreign));
+            return Some(Placed::Aside(Keep::Foreign));
         }
-        let (time, serial) = match foreign.order {
+        let at = match foreign.order {
             Order::Date(time) => (time, 1),
             Order::Index(index) => (entry.mtime, u32::MAX - index),
         };
-        let copy = self.copy(rule, id, foreign.log, time, serial, name);
+        let copy = self.copy(rule, id, foreign.log, at, name);
         copy.foreign = true;
         copy.put(Form::Plain, id);
-        Some(None)
+        Some(Placed::InSeries)
     }
 
     fn place_live(&mut self, rules: &Rules, id: EntryId) -> Option<Keep> {
@@ -236,8 +308,7 @@ impl<'a> Survey<'a> {
         rule: usize,
         id: EntryId,
         log: &'a OsStr,
-        time: Time,
-        serial: u32,
+        (time, serial): (Time, u32),
         name: &'a OsStr,
     ) -> &mut Copy {
         let key = CopyKey {
@@ -252,17 +323,19 @@ impl<'a> Survey<'a> {
     fn series(&mut self, rule: usize, id: EntryId, log: &'a OsStr) -> &mut Series<'a> {
         let entry = self.inventory.entry(id);
         let root = self.inventory.root_of(entry);
-        let (place, log) = if self.policy.rules[rule].unique {
-            (u32::from(root.0), OsStr::new(""))
+        let (directory, log) = if self.policy.rules[rule].unique {
+            let top = self.inventory.root(root).top;
+            (top.unwrap_or(entry.directory), OsStr::new(""))
         } else {
-            (entry.directory.0, log)
+            (entry.directory, log)
         };
         let next = self.series.len();
-        let at = *self.index.entry((rule, place, log)).or_insert(next);
+        let at = *self.index.entry((rule, directory, log)).or_insert(next);
         if at == next {
             self.series.push(Series {
                 rule,
                 root,
+                directory,
                 log,
                 live: Vec::new(),
                 copies: BTreeMap::new(),
@@ -272,10 +345,10 @@ impl<'a> Survey<'a> {
     }
 }
 
-pub(super) fn held_by(holder: &Holder, advice: Option<&'static str>) -> Box<HeldBy> {
-    Box::new(HeldBy {
+pub(super) fn held_by(holder: &Holder, advice: Option<&'static str>) -> HeldBy {
+    HeldBy {
         pid: holder.pid,
         name: holder.name.clone(),
         advice,
-    })
+    }
 }

@@ -69,7 +69,7 @@ pub(super) fn status() -> StatusReport {
             operation(Operation::ModelArchiving, None, false),
         ],
         agents: json!([{ "name": "whale", "pid": 12, "cpu_percent": 3.4, "rss_bytes": MIB }]),
-        processes: json!({ "top_cpu": [{ "name": "a\u{1b}b", "pid": 1 }], "top_rss": [] }),
+        processes: json!({ "top_by_cpu": [{ "name": "a\u{1b}b", "pid": 1 }], "top_by_memory": [] }),
         ..StatusReport::default()
     }
 }
@@ -84,12 +84,11 @@ disk       /srv             ███████░░░   71 %  29.0 MiB free
 cache      cache            ██████████  125 %  1000.0 MiB, 200.0 MiB over, 212 files, oldest 30 d
 log        logs\n/x                            5.0 MiB, 212 files, oldest 30 d
 cycle      last 30 min ago (partial), next in 30 min, every 30 min, 1 failure in a row
-  ✓ cache   ran 1 d ago    due in 6 h
-  ✗ logs    failed 1 d ago due now: would rotate 1 log
-  · models  never ran      due in 6 h
+  ✓ cache     ran 1 d ago    due in 6 h
+  ✗ logs      failed 1 d ago due now: would rotate 1 log
+  · models    never ran      due in 6 h
 agents     whale (pid 12, 3.4 % cpu, 1.0 MiB)
 top cpu    a\x1bb (pid 1)
-top rss    none
 totals     12 cycles, 98 % success, 312 items, freed 3.0 MiB
 ";
     assert_eq!(String::from_utf8(out).unwrap(), expected);
