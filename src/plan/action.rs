@@ -174,8 +174,6 @@ pub struct Restore {
 pub enum Task {
     /// Remove the name; kept where it is in use by then if `exclusive`.
     Unlink,
-    /// Remove a name of a file that keeps another one, so that nothing goes but the name.
-    RemoveName,
     /// Remove the directory if it is empty.
     RemoveDirectory,
     /// See [`Rotate`].
@@ -296,7 +294,7 @@ impl Plan {
         let from = shown_subject(&self.inventory, action.subject);
         let beside = |name: &OsString| from.with_file_name(name);
         let to = match &action.task {
-            Task::Unlink | Task::RemoveName | Task::RemoveDirectory | Task::ExpireModel(_) => None,
+            Task::Unlink | Task::RemoveDirectory | Task::ExpireModel(_) => None,
             Task::Rotate(rotate) => {
                 let mut name = rotate.to.clone();
                 name.push(rotate.compress.suffix());
@@ -335,7 +333,6 @@ pub fn item_bytes(inventory: &Inventory, action: &Action) -> u64 {
     };
     let entry = inventory.entry(id);
     match action.task {
-        Task::RemoveName => 0,
         Task::Unlink | Task::ExpireModel(_) => entry.disk_usage(),
         _ => entry.size,
     }

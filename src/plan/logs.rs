@@ -108,7 +108,7 @@ fn emit(plan: &mut OperationPlan, survey: &Survey, mut decided: Decided, mut fat
     fates.undone.sort_by(by_path);
     for id in fates.undone {
         let reason = Reason::Unfinished;
-        plan.act(Verb::Delete, Subject::Entry(id), reason, Task::RemoveName);
+        plan.act(Verb::Delete, Subject::Entry(id), reason, Task::Unlink);
     }
     for (id, _, reason, task) in fates.compresses {
         let task = Task::Compress(Box::new(task));

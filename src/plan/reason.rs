@@ -32,7 +32,7 @@ pub enum Reason {
     Forced,
     /// A rotated file that an earlier run left uncompressed.
     Leftover,
-    /// A second name of a live log, left by a rotation that was ended before it began.
+    /// An empty rotated file, left by a rotation that was ended before it began.
     Unfinished,
     /// Written once and finished (`unique`).
     Finished(Duration32),

@@ -129,12 +129,7 @@ impl Run<'_> {
         let bytes = operation
             .actions
             .iter()
-            .filter(|action| {
-                !matches!(
-                    action.task,
-                    Task::Unlink | Task::RemoveName | Task::RemoveDirectory
-                )
-            })
+            .filter(|action| !matches!(action.task, Task::Unlink | Task::RemoveDirectory))
             .map(|action| item_bytes(self.inventory, action))
             .sum();
         self.surroundings.progress.begin(
@@ -147,7 +142,6 @@ impl Run<'_> {
     fn act(&mut self, action: &Action) -> Result<Step, Halt> {
         match &action.task {
             Task::Unlink => self.unlink(action.subject),
-            Task::RemoveName => self.remove_name(action.subject),
             Task::RemoveDirectory => self.remove_directory(action.subject),
             Task::Rotate(rotate) => self.rotate(action.subject, rotate),
             Task::Compress(compress) => self.compress(action.subject, compress),

@@ -31,24 +31,6 @@ impl Run<'_> {
         Ok(Step::done(0))
     }
 
-    /// Removes one of several names of a file; the file stays, so it may be in use.
-    pub fn remove_name(&mut self, subject: Subject) -> Result<Step, Halt> {
-        let id = entry_of(subject)?;
-        let found = self.find(id)?;
-        if found.seen.stat.links < 2 {
-            return Err(Halt::Changed(
-                "it is the only name of its file now".to_owned(),
-            ));
-        }
-        let file = found.open_if_readable()?;
-        step::unlink(&*found.parent, found.name).map_err(vanished)?;
-        if let Some(file) = file {
-            self.remember(&file)?;
-        }
-        dir::sync(&*found.parent)?;
-        Ok(Step::done(0))
-    }
-
     /// The other names of a file share its change time, which the removal of one moved.
     fn remember(&mut self, file: &File) -> Result<(), Halt> {
         let now = dir::look_at(file)?;

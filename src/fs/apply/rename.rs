@@ -7,9 +7,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use rustix::fs::AtFlags;
-use rustix::io::Errno;
-
 use super::step::{self, Found, Halt, Step, entry_of, vanished};
 use super::{Run, Surroundings, disk, with};
 use crate::fs::compress::{self, Watch, forget_pages};
@@ -29,10 +26,12 @@ impl Run<'_> {
         if !rotate.despite_writers && lease::writers(&file) == Use::Busy {
             return Err(Halt::Changed("a process opened it for writing".to_owned()));
         }
-        // Complete before it appears: a full disk is met before anything has changed.
-        let fresh = Temporary::new(&*found.parent).map_err(with("cannot make the new log"))?;
-        fresh.resemble(&file, &found.seen, None)?;
-        take_away(&found, &rotate.to, fresh)?;
+        // The new log is complete before it appears: a full disk is met before anything changes.
+        if exchange_in(&found, &file, &rotate.to)? == Exchanged::Unsupported {
+            let fresh = Temporary::new(&*found.parent).map_err(with("cannot make the new log"))?;
+            fresh.resemble(&file, &found.seen, None)?;
+            rename_away(&found, &rotate.to, fresh)?;
+        }
         if rotate.compress == Codec::None {
             return Ok(Step::done(0));
         }
@@ -245,53 +244,42 @@ impl Watch for Uncounted<'_> {
     }
 }
 
-/// Gives the log its rotated name and puts the new one in its place in one exchange, so that there
-/// is a log at every instant. A run killed after the first step leaves two names of one live log,
-/// which the next plan undoes; after the second, a temporary name of the rotated file.
-///
-/// Where names cannot be linked or exchanged (FAT, some network filesystems, another's file under
-/// `fs.protected_hardlinks`), the log is renamed and the new one published after it.
-fn take_away(found: &Found<'_>, to: &OsStr, fresh: Temporary) -> Result<(), Halt> {
-    let dir = found.parent.as_fd();
-    match rustix::fs::linkat(dir, found.name, dir, to, AtFlags::empty()) {
-        Ok(()) => {}
-        Err(Errno::EXIST) => {
-            return Err(Halt::Changed(format!(
-                "{} appeared meanwhile",
-                to.display()
-            )));
+/// Makes the new log under the rotated name, and exchanges the two names: there is a log at every
+/// instant, and every line has one name. A run killed before the exchange leaves an empty rotated
+/// file, which the next plan removes.
+fn exchange_in(found: &Found<'_>, file: &File, to: &OsStr) -> Result<Exchanged, Halt> {
+    let fresh = Temporary::named(&*found.parent, to).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            Halt::Changed(format!("{} appeared meanwhile", to.display()))
         }
-        Err(Errno::NOENT) => return Err(Halt::Changed("it is gone".to_owned())),
-        Err(Errno::PERM | Errno::OPNOTSUPP | Errno::MLINK | Errno::NOSYS) => {
-            return rename_away(found, to, fresh);
-        }
-        Err(error) => return Err(Halt::Failed(error.into())),
-    }
-    if dir::look(dir, to)?.identity() != found.seen.identity() {
-        step::unlink(dir, to)?;
-        return Err(Halt::Changed("another file has its name now".to_owned()));
-    }
+        _ => Halt::from(with("cannot make the new log")(error)),
+    })?;
+    fresh.resemble(file, &found.seen, None)?;
     match fresh.exchange(found.name, found.seen.identity()) {
-        Ok(true) => {}
-        Ok(false) => {
-            step::unlink(dir, to)?;
-            return Err(Halt::Changed("another file has its name now".to_owned()));
+        Ok(true) => {
+            dir::sync(&*found.parent)?;
+            Ok(Exchanged::Yes)
         }
-        Err((error, fresh)) => {
-            step::unlink(dir, to)?;
-            return match error.raw_os_error() {
-                Some(libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP) => {
-                    rename_away(found, to, fresh)
-                }
-                _ => Err(Halt::Failed(error)),
-            };
+        Ok(false) => Err(Halt::Changed("another file has its name now".to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(Halt::Changed("it is gone".to_owned()))
         }
+        Err(error) => match error.raw_os_error() {
+            Some(libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP) => Ok(Exchanged::Unsupported),
+            _ => Err(Halt::Failed(error)),
+        },
     }
-    dir::sync(dir)?;
-    Ok(())
 }
 
-/// Renames the log, and proves that it was the log that was renamed.
+/// Whether the filesystem can exchange two names.
+#[derive(PartialEq, Eq)]
+enum Exchanged {
+    Yes,
+    Unsupported,
+}
+
+/// Where names cannot be exchanged: renames the log, proves that it was the log that was renamed,
+/// and publishes the new one after it.
 fn rename_away(found: &Found<'_>, to: &OsStr, fresh: Temporary) -> Result<(), Halt> {
     let dir = found.parent.as_fd();
     dir::rename_new(dir, found.name, dir, to).map_err(|error| match error.kind() {

@@ -11,7 +11,6 @@ use super::super::reason::{Exceeds, Keep, Older, Reason};
 use super::super::rotated;
 use super::super::time::{Clock, Time};
 use super::Decided;
-use super::finish;
 use super::survey::{Names, Series, Survey, held_by};
 
 /// A run from cron that starts a little earlier than the last must not slip a whole period.
@@ -107,7 +106,7 @@ fn last_rotation(series: &Series, entry: &Entry) -> Time {
 /// What keeps a log that is due from being rotated by a rename.
 fn obstacle(survey: &Survey, series: &Series, id: EntryId) -> Option<Keep> {
     let rule = survey.rule(series);
-    if survey.inventory.entry(id).links > 1 && !finish::is_doubled(survey, series, id) {
+    if survey.inventory.entry(id).links > 1 {
         return Some(Keep::SeveralLinks);
     }
     let holders = survey.holders(id);

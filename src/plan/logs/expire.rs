@@ -22,7 +22,7 @@ pub(super) struct Fates {
     /// Leftovers that stay.
     pub(super) compresses: Vec<(EntryId, usize, Reason, Compress)>,
     pub(super) kept: Vec<(EntryId, Keep)>,
-    /// Second names of live logs.
+    /// Names of rotations that never began.
     pub(super) undone: Vec<EntryId>,
 }
 
@@ -58,10 +58,8 @@ pub(super) fn judge(
     let items: Vec<Item> = candidates.iter().map(|candidate| candidate.item).collect();
     let verdicts = retention.verdicts(&items, clock);
     let mut fates = Fates::default();
-    fates.undone.extend(survey.ghosts.values());
     for (candidate, verdict) in candidates.into_iter().zip(verdicts) {
-        let series = &survey.series[candidate.series];
-        if let Some(id) = finish::second_name(survey, series, &candidate.copy) {
+        if let Some(id) = finish::unbegun(survey, &candidate.copy).filter(|_| !candidate.in_place) {
             fates.undone.push(id);
             continue;
         }

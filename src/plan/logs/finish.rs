@@ -8,7 +8,7 @@ use super::super::policy::Codec;
 use super::super::reason::{Duration32, Keep};
 use super::super::rotated::{self, Form, NAME_MAX};
 use super::super::time::Clock;
-use super::survey::{Copy, Names, Series, Survey, held_by};
+use super::survey::{Copy, Names, Survey, held_by};
 
 /// Why a file of a `unique` rule cannot be taken for finished.
 pub(super) fn unfinished(survey: &Survey, index: usize, id: EntryId, clock: Clock) -> Option<Keep> {
@@ -107,8 +107,7 @@ pub(super) fn leftover(survey: &Survey, copy: &Copy, codec: Codec) -> Result<Com
     if copy.foreign || entry.size == 0 || (codec == Codec::None && copy.packed().is_none()) {
         return Err(Keep::Retained);
     }
-    let ghost = survey.ghosts.contains_key(&(entry.directory, entry.inode));
-    if entry.links > 1 && !ghost {
+    if entry.links > 1 {
         return Err(Keep::SeveralLinks);
     }
     if let Some(holder) = inventory.open.writer(inventory.identity(entry)) {
@@ -145,28 +144,11 @@ fn codec_of(form: Form, configured: Codec) -> Codec {
     }
 }
 
-/// The rotated name of a file that is still the live log: a run was killed between giving the log
-/// that name and putting a new log in its place.
-pub(super) fn second_name(survey: &Survey, series: &Series, copy: &Copy) -> Option<EntryId> {
-    let id = copy.plain.filter(|_| copy.packed().is_none())?;
-    series
-        .live
-        .iter()
-        .any(|live| *live != id && is_same_file(survey, *live, id))
-        .then_some(id)
-}
-
-/// Whether the second name of a live log is only such a one, which this plan takes away first.
-pub(super) fn is_doubled(survey: &Survey, series: &Series, live: EntryId) -> bool {
-    let doubles = series
-        .copies
-        .values()
-        .filter_map(|copy| second_name(survey, series, copy))
-        .filter(|id| is_same_file(survey, live, *id));
-    survey.inventory.entry(live).links == 2 && doubles.count() == 1
-}
-
-fn is_same_file(survey: &Survey, one: EntryId, other: EntryId) -> bool {
-    let (one, other) = (survey.inventory.entry(one), survey.inventory.entry(other));
-    one.directory == other.directory && one.inode == other.inode
+/// The name that a run gave to a rotation which it did not live to begin: an empty log is never
+/// rotated, so nothing was ever in it.
+pub(super) fn unbegun(survey: &Survey, copy: &Copy) -> Option<EntryId> {
+    let id = copy
+        .plain
+        .filter(|_| copy.packed().is_none() && !copy.foreign)?;
+    (survey.inventory.entry(id).size == 0 && survey.inventory.entry(id).links == 1).then_some(id)
 }

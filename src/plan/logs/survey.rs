@@ -86,9 +86,6 @@ pub(super) struct Survey<'a> {
     pub(super) series: Vec<Series<'a>>,
     /// What is neither a log nor a rotated file.
     pub(super) kept: Vec<(EntryId, Keep)>,
-    /// Temporary names of rotated files, by directory and inode: a run was killed between putting
-    /// the new log in its place and dropping the name that the old one had for that.
-    pub(super) ghosts: HashMap<(DirId, u64), EntryId>,
     /// By rule, directory and log; only while the series are collected.
     index: HashMap<(usize, DirId, &'a OsStr), usize>,
 }
@@ -101,7 +98,6 @@ impl<'a> Survey<'a> {
             policy,
             series: Vec::new(),
             kept: Vec::new(),
-            ghosts: HashMap::new(),
             index: HashMap::new(),
         };
         for id in inventory.entry_ids() {
@@ -116,34 +112,8 @@ impl<'a> Survey<'a> {
             }
         }
         survey.index = HashMap::new();
-        survey.find_ghosts();
         survey.sort();
         survey
-    }
-
-    fn find_ghosts(&mut self) {
-        let inventory = self.inventory;
-        let key = |id: EntryId| {
-            let entry = inventory.entry(id);
-            (entry.directory, entry.inode)
-        };
-        let rotated: HashSet<(DirId, u64)> = self
-            .series
-            .iter()
-            .flat_map(|series| series.copies.values())
-            .filter_map(|copy| copy.plain)
-            .map(key)
-            .collect();
-        let ghosts = &mut self.ghosts;
-        self.kept.retain(|(id, reason)| {
-            let ghost = *reason == Keep::SysoptTemporary
-                && inventory.entry(*id).links == 2
-                && rotated.contains(&key(*id));
-            if ghost {
-                ghosts.insert(key(*id), *id);
-            }
-            !ghost
-        });
     }
 
     /// By path: where rotated files are equal in all else, their series decides which goes first,

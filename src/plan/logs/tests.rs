@@ -312,44 +312,18 @@ fn the_first_rule_that_matches_owns_a_log() {
 }
 
 #[test]
-fn a_rotation_that_was_ended_before_it_began_is_undone_and_done_again() {
+fn the_name_of_a_rotation_that_never_began_goes() {
     let (mut tree, root) = logs();
-    let log = linked(2 * MIB, DAY, 7777, 2);
-    tree.add(root, "a.log", log);
     let name = stamped("a.log", DAY, "");
-    tree.add(root, &name, log);
+    tree.add(root, "a.log", file(2 * MIB, DAY));
+    tree.add(root, &name, file(0, DAY));
     let plan = planned(&policy(rule()), &tree.inventory);
     let expected = [
         format!("delete logs/{name}"),
         "rotate logs/a.log -> a.log-20251124T210000Z.gz".to_owned(),
     ];
     assert_eq!(lines(&tree.inventory, &plan), expected);
-    assert_eq!(plan.actions[0].task, Task::RemoveName);
-    // A third name is somebody's own.
-    let mut tree = logs().0;
-    let root = tree.root(Role::Logs, "more");
-    let log = linked(2 * MIB, DAY, 7777, 3);
-    let id = tree.add(root, "a.log", log);
-    tree.add(root, &name, log);
-    let plan = planned(&policy(rule()), &tree.inventory);
-    assert_eq!(code(&plan, id), Some("several_links"));
-}
-
-#[test]
-fn the_temporary_name_of_a_rotated_file_goes_and_the_file_is_finished() {
-    let (mut tree, root) = logs();
-    let rotated = linked(2 * MIB, DAY, 7777, 2);
-    let name = stamped("a.log", DAY, "");
-    tree.add(root, &name, rotated);
-    tree.add(root, ".sysopt-1-0.tmp", rotated);
-    tree.add(root, ".sysopt-2-0.tmp", linked(2 * MIB, DAY, 8888, 2));
-    let plan = planned(&policy(rule()), &tree.inventory);
-    let expected = [
-        "delete logs/.sysopt-1-0.tmp".to_owned(),
-        format!("compress logs/{name} -> {name}.gz"),
-    ];
-    assert_eq!(lines(&tree.inventory, &plan), expected);
-    assert_eq!(plan.actions[0].task, Task::RemoveName);
+    assert_eq!(plan.actions[0].reason, Reason::Unfinished);
 }
 
 #[test]
