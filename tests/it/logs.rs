@@ -41,9 +41,10 @@ fn attribute(path: &Path, name: &str) -> Option<Vec<u8>> {
 }
 
 fn suffix(path: &Path) -> &str {
-    path.extension()
-        .and_then(|e| e.to_str())
-        .unwrap_or_default()
+    match path.extension().and_then(|suffix| suffix.to_str()) {
+        Some(suffix @ ("gz" | "zst")) => suffix,
+        _ => "",
+    }
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 #![allow(
     clippy::disallowed_methods,
-    reason = "tests build and change trees themselves"
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "tests build and change trees themselves, and end where something is not as it should be"
 )]
 
 mod cache;
