@@ -52,7 +52,7 @@ pub fn forbidden(
     path: &Path,
     surroundings: &Surroundings,
     config_file: Option<&Path>,
-    state_directory: &Path,
+    state_directory: Option<&Path>,
 ) -> Option<Forbidden> {
     if path.parent().is_none() {
         return Some(Forbidden::Root);
@@ -73,7 +73,7 @@ pub fn forbidden(
     {
         return Some(Forbidden::AboveHome(home.clone()));
     }
-    if path.starts_with(state_directory) {
+    if state_directory.is_some_and(|state| path.starts_with(state)) {
         return Some(Forbidden::State);
     }
     if let Some(file) = config_file
@@ -82,8 +82,8 @@ pub fn forbidden(
         return Some(Forbidden::AboveConfiguration(file.to_path_buf()));
     }
     state_directory
-        .starts_with(path)
-        .then(|| Forbidden::AboveState(state_directory.to_path_buf()))
+        .filter(|state| state.starts_with(path))
+        .map(|state| Forbidden::AboveState(state.to_path_buf()))
 }
 
 #[cfg(test)]
@@ -105,7 +105,8 @@ mod tests {
         };
         let config = PathBuf::from("/srv/bot/sysopt.toml");
         let state = PathBuf::from("/srv/bot/.sysopt");
-        let at = |path: &str| forbidden(Path::new(path), &surroundings, Some(&config), &state);
+        let at =
+            |path: &str| forbidden(Path::new(path), &surroundings, Some(&config), Some(&state));
         for (path, why) in [
             ("/", Some(Forbidden::Root)),
             ("/home/me", Some(Forbidden::Home)),
@@ -133,7 +134,7 @@ mod tests {
         ] {
             assert_eq!(at(path), why, "{path}");
         }
-        let without = forbidden(Path::new("/srv/bot"), &surroundings, None, &state);
+        let without = forbidden(Path::new("/srv/bot"), &surroundings, None, Some(&state));
         assert_eq!(without, Some(Forbidden::AboveState(state.clone())));
         for why in [at("/"), at("/home"), at("/srv"), without]
             .into_iter()

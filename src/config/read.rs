@@ -21,8 +21,8 @@ const MOST_LINKS: usize = 40;
 /// Reads a trusted text file. A UTF-8 byte order mark is not part of the text.
 ///
 /// # Errors
-/// The file cannot be read, is no regular file, is longer than 1 MiB, is not UTF-8, or is not
-/// trusted; each with what to do.
+/// The file cannot be read, is no regular file, is empty or longer than 1 MiB, is not UTF-8, or is
+/// not trusted; each with what to do.
 pub fn read(path: &Path, uid: u32) -> Result<String, ConfigError> {
     let fail = |error: io::Error| ConfigError::whole(path, error.to_string());
     let file = open(path).map_err(fail)?;
@@ -49,7 +49,13 @@ pub fn read(path: &Path, uid: u32) -> Result<String, ConfigError> {
         let error = ConfigError::whole(path, "it is longer than 1MiB");
         return Err(error.help("is this a configuration of sysopt?"));
     }
-    decode(path, bytes)
+    let text = decode(path, bytes)?;
+    // A full disk or a crash leaves such files: what stood there must not become the defaults.
+    if text.trim().is_empty() {
+        let error = ConfigError::whole(path, "this file is empty");
+        return Err(error.help("a comment alone means all defaults"));
+    }
+    Ok(text)
 }
 
 /// A FIFO without a writer must not hang, and reading must not change the access time where the
@@ -235,7 +241,7 @@ mod tests {
             ("late", ":2:4: this is not UTF-8"),
             ("utf16", "this is UTF-16, not UTF-8"),
             ("bom", "read: a = 1"),
-            ("empty", "read: "),
+            ("empty", "this file is empty\nhelp: "),
             ("long", "it is longer than 1MiB"),
             ("longest", "read: ###"),
             ("dangling", "No such file"),

@@ -345,6 +345,26 @@ pub fn rename_new(
     Ok(())
 }
 
+/// Exchanges two names of one directory.
+///
+/// # Errors
+/// Those of `renameat2(2)`; `EINVAL` or `ENOSYS` where the filesystem or the system cannot.
+pub fn exchange(dir: impl AsFd, one: &OsStr, other: &OsStr) -> io::Result<()> {
+    #[cfg(all(target_os = "linux", not(sysopt_portable)))]
+    return Ok(rustix::fs::renameat_with(
+        &dir,
+        one,
+        &dir,
+        other,
+        rustix::fs::RenameFlags::EXCHANGE,
+    )?);
+    #[cfg(not(all(target_os = "linux", not(sysopt_portable))))]
+    {
+        let _ = (dir, one, other);
+        Err(Errno::NOSYS.into())
+    }
+}
+
 /// Makes changes of a directory's names last through a power failure.
 ///
 /// # Errors

@@ -20,6 +20,8 @@ pub struct RootSpec {
     pub path: PathBuf,
     /// As reports name it.
     pub shown: PathBuf,
+    /// The user named it, so that it is an error where it is missing.
+    pub required: bool,
     /// This run works in it; otherwise it only marks what is not the business of this run.
     pub active: bool,
     /// For an archive inside a model directory: that directory and the relative path. It is
@@ -210,7 +212,13 @@ fn merge(opened: Vec<OpenRoot>) -> (Roots, Vec<Twice>) {
 /// The path with symbolic links followed; as it is where it does not exist.
 #[must_use]
 pub fn resolve(path: &Path) -> PathBuf {
-    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
+    find(path).unwrap_or_else(|| path.to_path_buf())
+}
+
+/// The path with symbolic links followed; `None` where it does not exist.
+#[must_use]
+pub fn find(path: &Path) -> Option<PathBuf> {
+    std::fs::canonicalize(path).ok()
 }
 
 /// Where the filesystem of a resolved path is mounted: its last ancestor on the same device.

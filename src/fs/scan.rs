@@ -94,11 +94,16 @@ impl Walker {
             inode: root.seen.map_or(0, |seen| seen.stat.inode),
             top: None,
         });
-        if let Some(error) = root.problem.as_ref().filter(|_| root.spec.active) {
+        let missing = root.fd.is_none() && root.problem.is_none() && root.spec.required;
+        let problem = match &root.problem {
+            Some(error) => Some(error.to_string()),
+            None => missing.then(|| io::Error::from(rustix::io::Errno::NOENT).to_string()),
+        };
+        if let Some(error) = problem.filter(|_| root.spec.active) {
             self.inventory.problems.push(Problem {
                 root: id,
                 path: root.spec.shown.clone(),
-                error: error.to_string(),
+                error,
             });
         }
     }

@@ -16,6 +16,13 @@ use super::dir::{self, Seen};
 use crate::plan::entry::Owner;
 use crate::plan::time::Time;
 
+/// Never over a name, never through a link.
+const NEW: OFlags = OFlags::RDWR
+    .union(OFlags::CREATE)
+    .union(OFlags::EXCL)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// A file in the making; removed again unless it is published.
@@ -37,9 +44,7 @@ impl Temporary {
         loop {
             let serial = NEXT.fetch_add(1, Ordering::Relaxed);
             let name = OsString::from(format!(".sysopt-{}-{serial}.tmp", std::process::id()));
-            let flags =
-                OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            match rustix::fs::openat(&dir, &name, flags, Mode::RUSR | Mode::WUSR) {
+            match rustix::fs::openat(&dir, &name, NEW, Mode::RUSR | Mode::WUSR) {
                 Err(Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
                 Ok(fd) => {
@@ -93,6 +98,39 @@ impl Temporary {
         dir::rename_new(&self.dir, &self.name, &self.dir, name)?;
         self.published = true;
         Ok(())
+    }
+
+    /// Makes an empty file of mode 0600 under a name that is to be exchanged.
+    ///
+    /// # Errors
+    /// `AlreadyExists` where the name is taken; else those of `openat(2)`.
+    pub fn named(dir: impl AsFd, name: &OsStr) -> io::Result<Self> {
+        let dir = dir.as_fd().try_clone_to_owned()?;
+        let fd = rustix::fs::openat(&dir, name, NEW, Mode::RUSR | Mode::WUSR)?;
+        Ok(Self {
+            dir,
+            name: name.to_owned(),
+            file: File::from(fd),
+            published: false,
+        })
+    }
+
+    /// Exchanges names with a file that is expected to have this identity. `false`: another file
+    /// had the name, and has it again.
+    ///
+    /// # Errors
+    /// Those of `renameat2(2)`: nothing has changed then.
+    pub fn exchange(mut self, name: &OsStr, expected: (u64, u64)) -> io::Result<bool> {
+        dir::exchange(&self.dir, &self.name, name)?;
+        // From here on our name may be that of a file which must stay.
+        self.published = true;
+        let theirs = dir::look(&self.dir, &self.name);
+        if theirs.is_ok_and(|seen| seen.identity() == expected) {
+            return Ok(true);
+        }
+        dir::exchange(&self.dir, &self.name, name)?;
+        self.published = false;
+        Ok(false)
     }
 
     /// Gives the file its name, replacing what has it: for sysopt's own books alone.

@@ -262,6 +262,16 @@ impl OperationPlan {
         number
     }
 
+    /// Allocated bytes of the directories that the actions remove.
+    #[must_use]
+    pub fn directory_bytes(&self, inventory: &Inventory) -> u64 {
+        self.actions
+            .iter()
+            .filter(|action| action.task == Task::RemoveDirectory)
+            .map(|action| item_bytes(inventory, action))
+            .sum()
+    }
+
     /// Adds a verdict.
     pub fn keep(&mut self, subject: Subject, reason: Keep) {
         self.kept.push(Kept { subject, reason });
@@ -317,8 +327,9 @@ pub fn shown_subject(inventory: &Inventory, subject: Subject) -> PathBuf {
 /// the file worked on.
 #[must_use]
 pub fn item_bytes(inventory: &Inventory, action: &Action) -> u64 {
-    let Subject::Entry(id) = action.subject else {
-        return 0;
+    let id = match action.subject {
+        Subject::Entry(id) => id,
+        Subject::Directory(id) => return u64::from(inventory.directory(id).blocks) * 512,
     };
     let entry = inventory.entry(id);
     match action.task {

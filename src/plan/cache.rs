@@ -59,7 +59,8 @@ pub fn plan(
         }
     }
     emptied.remove(&mut plan);
-    plan.estimate = Some(i64::try_from(ledger.freed).unwrap_or(i64::MAX));
+    let freed = ledger.freed.saturating_add(plan.directory_bytes(inventory));
+    plan.estimate = Some(i64::try_from(freed).unwrap_or(i64::MAX));
     figures::describe(&mut plan, inventory, &ledger);
     plan
 }

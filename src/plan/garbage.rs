@@ -42,7 +42,7 @@ pub fn plan(
     let mut plan = scope::begin(Operation::GarbageCollection, inventory, Role::Garbage);
     plan.kept.clear();
     let mut tally = Tally::default();
-    let sources = Sources::find(inventory);
+    let sources = Sources::find(inventory, policy.delete_broken_symlinks);
     let examiner = Examiner {
         policy,
         inventory,
@@ -133,5 +133,6 @@ fn emit(plan: &mut OperationPlan, inventory: &Inventory, mut deletes: Vec<(Subje
             }
         }
     }
+    let freed = freed.saturating_add(plan.directory_bytes(inventory));
     plan.estimate = Some(i64::try_from(freed).unwrap_or(i64::MAX));
 }

@@ -105,6 +105,11 @@ fn emit(plan: &mut OperationPlan, survey: &Survey, mut decided: Decided, mut fat
     fates.compresses.sort_by(|a, b| by_path(&a.0, &b.0));
     decided.rotates.sort_by(|a, b| by_path(&a.0, &b.0));
     fates.expires.sort_by(|a, b| by_path(&a.0, &b.0));
+    fates.undone.sort_by(by_path);
+    for id in fates.undone {
+        let reason = Reason::Unfinished;
+        plan.act(Verb::Delete, Subject::Entry(id), reason, Task::Unlink);
+    }
     for (id, _, reason, task) in fates.compresses {
         let task = Task::Compress(Box::new(task));
         plan.act(Verb::Compress, Subject::Entry(id), reason, task);

@@ -32,6 +32,8 @@ pub enum Reason {
     Forced,
     /// A rotated file that an earlier run left uncompressed.
     Leftover,
+    /// An empty rotated file, left by a rotation that was ended before it began.
+    Unfinished,
     /// Written once and finished (`unique`).
     Finished(Duration32),
     /// More rotated files or versions than are kept.
@@ -181,6 +183,8 @@ pub enum Keep {
     Books,
     /// In an archive, and the manifest does not list it.
     Unlisted,
+    /// An archived version whose file is not of the recorded size.
+    Damaged,
     /// Age rules are suspended because the clock jumped.
     ClockJumped,
     /// Not garbage.
@@ -289,6 +293,7 @@ impl fmt::Display for Reason {
             ),
             Self::Forced => f.write_str("asked for with --force"),
             Self::Leftover => f.write_str("left uncompressed by an earlier run"),
+            Self::Unfinished => f.write_str("left by a rotation that was ended before it began"),
             Self::Finished(ago) => write!(f, "written once, last used {ago} ago"),
             Self::Count(rank) => write!(f, "{} {} of {} kept", rank.noun, rank.rank, rank.limit),
             Self::Expired(older) => write!(
@@ -391,6 +396,7 @@ impl Keep {
             Self::MadeNow => "made_now",
             Self::Books => "books",
             Self::Unlisted => "unlisted",
+            Self::Damaged => "damaged",
             Self::ClockJumped => "clock_jumped",
             Self::Live => "live",
             Self::ReportedOnly => "reported_only",
@@ -459,6 +465,7 @@ impl Keep {
             Self::MadeNow => "made in this run",
             Self::Books => "sysopt's own record",
             Self::Unlisted => "not in the manifest",
+            Self::Damaged => "its size is not the recorded one",
             Self::ClockJumped => "the clock jumped, age rules are suspended",
             Self::Live => "not garbage",
             Self::ReportedOnly => "garbage, reported only",

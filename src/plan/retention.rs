@@ -63,7 +63,8 @@ pub struct Space {
 /// 6. While the copies of all groups of a total are over it, the oldest of them goes.
 /// 7. While a filesystem has less free than a group wants, the oldest copy of such groups goes.
 ///
-/// Newest first is by time, then serial, then name.
+/// Newest first is by time, then serial, then name, then the number of the group. What is equal in
+/// all of these stays in the order of the items: give groups and items in the order of paths.
 ///
 /// Raising a limit never expires more, with one exception that follows from 4 before 6: a copy that
 /// a larger `count` lets stay can push an older copy of another group over the total.
@@ -128,7 +129,7 @@ impl Cause {
 }
 
 impl Retention {
-    /// A verdict for each item, in the order of the items, which does not matter otherwise.
+    /// A verdict for each item, in the order of the items, which matters only between equals.
     #[must_use]
     pub fn verdicts(&self, items: &[Item], clock: Clock) -> Vec<Verdict> {
         let mut newest_first: Vec<usize> = (0..items.len()).collect();

@@ -147,6 +147,7 @@ fn candidate(
             path,
             inside: None,
             active: wanted.roles.contains(&role),
+            required: named && !matches!(role, Role::Archive | Role::Target),
         },
         named,
     }
@@ -162,7 +163,7 @@ fn add_archives(
     let archive = &policy.archive_directory;
     if archive.is_absolute() {
         let path = clean(archive);
-        list.push(candidate(config, wanted, Role::Archive, path, false));
+        list.push(candidate(config, wanted, Role::Archive, path, true));
         return;
     }
     for index in 0..list.len() {
@@ -217,15 +218,20 @@ fn permitted(
 }
 
 fn refusal(candidate: &Candidate, config: &Config, surroundings: &Surroundings) -> Option<String> {
-    if !candidate.spec.active || matches!(candidate.spec.role, Role::Archive | Role::Target) {
+    let inside = candidate.spec.inside.is_some();
+    if !candidate.spec.active || inside || candidate.spec.role == Role::Target {
         return None;
     }
     let resolved = roots::resolve(&candidate.spec.path);
     let file = config.file.as_deref().map(roots::resolve);
-    let state = roots::resolve(&config.state_directory);
-    let why = forbidden::forbidden(&resolved, surroundings, file.as_deref(), &state);
+    // A state that does not exist is no reason.
+    let state = roots::find(&config.state_directory);
+    let why = forbidden::forbidden(&resolved, surroundings, file.as_deref(), state.as_deref());
     if let Some(why) = why {
         return Some(why.to_string());
+    }
+    if candidate.spec.role == Role::Archive {
+        return None;
     }
     let archive = roots::enclosing_archive(&resolved)?;
     Some(format!(

@@ -38,21 +38,19 @@ pub struct Host {
 }
 
 impl Host {
-    /// What the next run compares with; where this one did not look, what the last one saw.
+    /// What the next run compares with; `None` where this one did not look.
     #[must_use]
-    pub fn remember(&self, policies: &Policies) -> Remembered {
+    pub fn remember(&self, policies: &Policies) -> Option<Remembered> {
         let looked = !self.table.processes.is_empty();
-        let Some(ticks) = system::metrics::ticks().filter(|_| looked) else {
-            return self.earlier.clone().unwrap_or_default();
-        };
+        let ticks = system::metrics::ticks().filter(|_| looked)?;
         let agents = agents::detect(&policies.agents, &self.table).agents;
-        Remembered::of(
+        Some(Remembered::of(
             &self.table,
             &ticks,
             &self.metrics,
             &policies.load,
             agents.iter().map(|agent| agent.process.pid),
-        )
+        ))
     }
 }
 

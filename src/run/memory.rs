@@ -46,6 +46,15 @@ impl Memory {
         Ok(memory)
     }
 
+    /// The same, for `status`, which shows what it can.
+    #[must_use]
+    pub fn tolerant(session: &Session) -> Self {
+        Self::read_only(session).unwrap_or_else(|early| Self {
+            warnings: early.errors.into_iter().map(|error| error.error).collect(),
+            ..Self::default()
+        })
+    }
+
     /// Reads the state; with `record`, prepares to write it.
     ///
     /// # Errors
@@ -139,7 +148,9 @@ impl Memory {
             duration: session.started.elapsed(),
             outcome: model::verdict(run).name(),
             operations: model::operations(run).map(last_run(session)).collect(),
-            processes: host.remember(&session.config.policies),
+            processes: host
+                .remember(&session.config.policies)
+                .unwrap_or_else(|| self.state.processes.clone()),
         };
         let state = self.with_schema().finished(&finished, job.cycle);
         let mut warnings = Vec::new();

@@ -21,7 +21,7 @@ use crate::exit::Exit;
 use crate::plan::action::Operation;
 use crate::plan::entry::Role;
 use crate::report::model::Run;
-use crate::report::out::Out;
+use crate::report::out::{self, Out};
 use directories::Wanted;
 use operate::Job;
 use session::{Early, Session};
@@ -120,7 +120,10 @@ fn report_unstarted(global: &GlobalArgs, out: Out, name: &str, early: Early) -> 
     };
     match out.report(&run) {
         Ok(()) => early.exit,
-        Err(_) => Exit::Failure,
+        Err(error) => {
+            out::complain(&format_args!("cannot write the report: {error}"));
+            Exit::Failure
+        }
     }
 }
 

@@ -40,7 +40,7 @@ pub fn status(session: &Session, args: &cli::Status) -> Exit {
 fn report(session: &Session, args: &cli::Status) -> Result<StatusReport, Early> {
     let job = job(session);
     let directories = operate::open(session, &job)?;
-    let memory = Memory::read_only(session)?;
+    let memory = Memory::tolerant(session);
     let (plan, _) = operate::plan(session, &job, &directories, &memory)?;
     let directory_rows = directory_rows(&plan.inventory, &session.config.policies);
     let (agents, processes) = listings(&plan, args.agents);

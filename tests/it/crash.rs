@@ -598,7 +598,7 @@ fn ready<F: Fn()>(test: F) -> bool {
 }
 
 /// Points per test in the short form, chosen so that a test stays under five seconds.
-const FEW: usize = 10;
+const FEW: usize = 14;
 
 macro_rules! cases {
     ($($killed:ident, $refused:ident, $every:ident: $case:ident;)*) => {$(

@@ -150,7 +150,7 @@ fn totals_add_up_over_cycles_and_single_operations() {
 #[test]
 fn a_corrupt_state_is_set_aside() {
     let tree = Tree::new();
-    tree.config("");
+    tree.config("# all defaults\n");
     for broken in ["", "{", "[]", "{\"schema\":\"else/1\"}", "\u{0}\u{0}"] {
         tree.write(".sysopt/state.json", broken);
         let (ran, report) = tree.json(&["cycle", "--force"]);
@@ -175,7 +175,7 @@ fn a_corrupt_state_is_set_aside() {
 #[test]
 fn a_corrupt_state_twice_in_a_second_is_no_reason_to_give_up() {
     let tree = Tree::new();
-    tree.config("");
+    tree.config("# all defaults\n");
     for _ in 0..3 {
         tree.write(".sysopt/state.json", "{");
         let ran = tree.run(&["cycle", "--force"]);

@@ -14,7 +14,7 @@ fn neglected() -> Tree {
     tree.aged("logs/app.log", log, HOUR);
     for number in 0..3 {
         let name = format!("cache/block-{number}.bin");
-        tree.aged(name, vec![7; 400 << 20], (30 - number) * DAY);
+        tree.aged(name, vec![7; 390 << 20], (30 - number) * DAY);
     }
     tree
 }
@@ -45,10 +45,11 @@ fn one_cycle_puts_a_neglected_directory_in_order() {
         "the oldest goes first"
     );
     assert!(tree.path("cache/block-2.bin").exists(), "the budget is met");
-    assert_eq!(
-        operation(&report, "cache_cleanup")["bytes_freed"],
-        400 << 20,
-        "one block brings 1200 MiB under 80 % of 1000 MiB"
+    let freed = operation(&report, "cache_cleanup")["bytes_freed"].as_u64();
+    // Some filesystems add a block or two to a file of that size.
+    assert!(
+        freed.is_some_and(|bytes| (390 << 20..391 << 20).contains(&bytes)),
+        "one block brings 1170 MiB under 80 % of 1000 MiB, {freed:?}"
     );
     let again = tree.json(&["-C", ".", "cycle"]).1;
     for name in ["cache_cleanup", "log_rotation", "model_archiving"] {

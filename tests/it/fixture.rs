@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::time::{Duration, SystemTime};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -25,12 +26,25 @@ pub struct Tree {
 #[derive(Debug)]
 pub struct Ran {
     pub code: Option<i32>,
+    /// The signal that it died by.
+    pub signal: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
 
 /// One file of a [`Tree::snapshot`]: type and mode, size, times in nanoseconds, content.
-pub type Shot = BTreeMap<PathBuf, (u32, u64, i128, i128, Vec<u8>)>;
+pub type Shot = BTreeMap<PathBuf, (u32, u64, i128, i128, Content)>;
+
+/// Bytes of a file; where two trees differ, their beginning is enough to see.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Content(pub Vec<u8>);
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let head = &self.0[..self.0.len().min(40)];
+        write!(f, "{} bytes: {}", self.0.len(), head.escape_ascii())
+    }
+}
 
 impl Tree {
     pub fn new() -> Self {
@@ -109,13 +123,38 @@ impl Tree {
         Ran::from(self.command(args).output().unwrap())
     }
 
+    /// The home that runs here have.
+    pub fn home(&self) -> PathBuf {
+        self.dir.path().join("home")
+    }
+
+    /// Starts it with both streams caught.
+    pub fn spawn<A: AsRef<OsStr>>(&self, args: &[A]) -> Child {
+        let mut command = self.command(args);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    }
+
+    /// The command as the user of that number, who may come to the base but owns nothing there.
+    pub fn command_as<A: AsRef<OsStr>>(&self, uid: u32, args: &[A]) -> Command {
+        // The build directory may be closed to others.
+        let copy = self.dir.path().join("sysopt");
+        if !copy.exists() {
+            fs::copy(env!("CARGO_BIN_EXE_sysopt"), &copy).unwrap();
+            set_mode(self.dir.path(), 0o755);
+        }
+        let mut command = Command::new(copy);
+        self.prepare(&mut command, args);
+        command.uid(uid).gid(uid);
+        command
+    }
+
     /// Runs it and reads its report.
     pub fn json<A: AsRef<OsStr>>(&self, args: &[A]) -> (Ran, Value) {
         let mut all: Vec<&OsStr> = vec![OsStr::new("--format"), OsStr::new("json")];
         all.extend(args.iter().map(AsRef::as_ref));
         let ran = self.run(&all);
-        let report = serde_json::from_str(&ran.stdout)
-            .unwrap_or_else(|error| panic!("no JSON ({error}) from {ran:?}"));
+        let report = ran.report();
         (ran, report)
     }
 
@@ -136,10 +175,19 @@ impl Tree {
     }
 }
 
+impl Ran {
+    /// The one JSON document on stdout.
+    pub fn report(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("no JSON ({error}) from {self:?}"))
+    }
+}
+
 impl From<Output> for Ran {
     fn from(output: Output) -> Self {
         Self {
             code: output.status.code(),
+            signal: output.status.signal(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
@@ -152,6 +200,33 @@ pub fn set_age(path: &Path, age: Duration) {
     let file = File::open(path).unwrap();
     file.set_times(FileTimes::new().set_accessed(time).set_modified(time))
         .unwrap();
+}
+
+pub fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Waits until something is so; whether it came to be so within that time.
+pub fn within(limit: Duration, mut so: impl FnMut() -> bool) -> bool {
+    let begun = Instant::now();
+    while !so() {
+        if begun.elapsed() > limit {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    true
+}
+
+/// The end of a run that must come to one; a run that hangs is killed.
+pub fn finish(mut child: Child, limit: Duration) -> Ran {
+    let ended = within(limit, || child.try_wait().unwrap().is_some());
+    if !ended {
+        child.kill().unwrap();
+    }
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert!(ended, "still running after {limit:?}: {ran:?}");
+    ran
 }
 
 pub fn snapshot(base: &Path) -> Shot {
@@ -170,19 +245,25 @@ pub fn snapshot(base: &Path) -> Shot {
             };
             let nanoseconds =
                 |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
-            // Listing a directory and following a link touch their access times, and the kernel has
-            // no way round it; that is harmless, and allowed.
-            let atime = if seen.is_dir() || seen.is_symlink() {
-                0
-            } else {
+            // Listing a directory or following a link may touch its access time; that is harmless,
+            // and allowed.
+            let atime = if seen.is_file() {
                 nanoseconds(seen.atime(), seen.atime_nsec())
+            } else {
+                0
             };
             let below = entry.path().strip_prefix(base).unwrap().to_path_buf();
             let mtime = nanoseconds(seen.mtime(), seen.mtime_nsec());
             let size = if seen.is_dir() { 0 } else { seen.size() };
             (
                 below,
-                (seen.permissions().mode(), size, mtime, atime, content),
+                (
+                    seen.permissions().mode(),
+                    size,
+                    mtime,
+                    atime,
+                    Content(content),
+                ),
             )
         })
         .collect()

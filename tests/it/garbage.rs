@@ -59,6 +59,15 @@ fn our_own_temporary_files_go_when_nobody_holds_them() {
 }
 
 #[test]
+fn what_a_killed_run_left_among_the_books_goes_too() {
+    let tree = Tree::new();
+    assert_eq!(collect(&tree)["outcome"], "success");
+    let left = tree.aged(".sysopt/.sysopt-1-0.tmp", b"half a state", 2 * HOUR);
+    collect(&tree);
+    assert!(!left.exists());
+}
+
+#[test]
 fn temporary_files_go_from_the_temporary_directories_alone() {
     let tree = Tree::new();
     let names = [

@@ -2,15 +2,14 @@
 
 #![allow(
     clippy::disallowed_methods,
-    reason = "tests build and change trees themselves"
-)]
-#![allow(
+    clippy::expect_used,
     clippy::unwrap_used,
-    reason = "what helps a test may fail as the test may"
+    reason = "tests build and change trees themselves, and end where something is not as it should be"
 )]
 
 mod cache;
 mod command_line;
+mod config;
 mod crash;
 mod cycle;
 mod dry_run;
@@ -18,8 +17,13 @@ mod first_tries;
 mod fixture;
 mod garbage;
 mod generated;
+mod guard;
 mod layers;
+mod locks;
 mod logs;
 mod models;
+mod models_review;
+mod names;
 mod require;
 mod restore;
+mod streams;

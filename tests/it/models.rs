@@ -251,7 +251,7 @@ fn a_model_in_use_stays_open_or_mapped() {
                   f=os.open(sys.argv[1],os.O_RDONLY|os.O_NOATIME)\n\
                   m=mmap.mmap(f,0,prot=mmap.PROT_READ)\nos.close(f)\n\
                   print('ready',flush=True)\nsys.stdin.read()\n";
-    let mut mapper = Command::new("python3")
+    let mut server = Command::new("python3")
         .args(["-c", script])
         .arg(&mapped)
         .stdin(Stdio::piped())
@@ -259,11 +259,11 @@ fn a_model_in_use_stays_open_or_mapped() {
         .spawn()
         .unwrap();
     let mut ready = [0; 6];
-    std::io::Read::read_exact(mapper.stdout.as_mut().unwrap(), &mut ready).unwrap();
+    std::io::Read::read_exact(server.stdout.as_mut().unwrap(), &mut ready).unwrap();
     let reader = File::open(&held).unwrap();
     let report = archive(&tree, &[]);
-    mapper.kill().unwrap();
-    mapper.wait().unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
     drop(reader);
     assert_eq!(
         moved(&report).into_keys().collect::<Vec<_>>(),
@@ -275,7 +275,7 @@ fn a_model_in_use_stays_open_or_mapped() {
         "{kept:?}"
     );
     assert!(
-        kept["models/mapped.pt"].starts_with(&format!("in use by pid {} (python3", mapper.id())),
+        kept["models/mapped.pt"].starts_with(&format!("in use by pid {} (python3", server.id())),
         "{kept:?}"
     );
     assert_eq!(moved(&archive(&tree, &[])).len(), 2);
@@ -529,7 +529,7 @@ fn what_cannot_be_read_for_a_while_stays_in_the_records() {
         chown(entry.unwrap().path(), Some(65_534), Some(65_534)).unwrap();
     }
     let sub = tree.path("models/archived/sub");
-    fs::set_permissions(&sub, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&sub, fs::Permissions::from_mode(0o000)).unwrap();
     let args = ["-C", ".", "archive-models"];
     let output = tree.as_user(65_534, &args).output().unwrap();
     fs::set_permissions(&sub, fs::Permissions::from_mode(0o755)).unwrap();

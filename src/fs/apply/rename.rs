@@ -1,6 +1,6 @@
 //! Rotating a log by renaming it, and compressing what was rotated.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Seek};
 use std::os::fd::{AsFd, OwnedFd};
@@ -26,11 +26,12 @@ impl Run<'_> {
         if !rotate.despite_writers && lease::writers(&file) == Use::Busy {
             return Err(Halt::Changed("a process opened it for writing".to_owned()));
         }
-        // Complete before it appears: a full disk is met before anything has changed.
-        let fresh = Temporary::new(&*found.parent).map_err(with("cannot make the new log"))?;
-        fresh.resemble(&file, &found.seen, None)?;
-        take_away(&found, &rotate.to)?;
-        put_in_place(fresh, &found)?;
+        // The new log is complete before it appears: a full disk is met before anything changes.
+        if exchange_in(&found, &file, &rotate.to)? == Exchanged::Unsupported {
+            let fresh = Temporary::new(&*found.parent).map_err(with("cannot make the new log"))?;
+            fresh.resemble(&file, &found.seen, None)?;
+            rename_away(&found, &rotate.to, fresh)?;
+        }
         if rotate.compress == Codec::None {
             return Ok(Step::done(0));
         }
@@ -41,14 +42,7 @@ impl Run<'_> {
     fn compress_rotated(&self, parent: &Rc<OwnedFd>, rotate: &Rotate) -> Result<Step, Halt> {
         let (file, seen) = dir::open_file(&**parent, &rotate.to).map_err(vanished)?;
         if self.wait_for_writers(&file, rotate.settle) {
-            return Ok(Step {
-                status: Status::Deferred,
-                freed: 0,
-                note: Some(format!(
-                    "rotated to {}; a process still writes to it, so a later run compresses it",
-                    rotate.to.display()
-                )),
-            });
+            return Ok(rotated_only(rotate));
         }
         let mut to = rotate.to.clone();
         to.push(rotate.compress.suffix());
@@ -59,15 +53,16 @@ impl Run<'_> {
             seen,
         };
         self.compress_source(&source, &to, rotate.compress)
-            .map_err(|halt| match halt {
-                Halt::Failed(error) => Halt::Failed(io::Error::new(
+            .or_else(|halt| match halt {
+                Halt::Stopped | Halt::Changed(_) => Ok(rotated_only(rotate)),
+                Halt::Failed(error) => Err(Halt::Failed(io::Error::new(
                     error.kind(),
                     format!(
                         "rotated to {}, but not compressed: {error}",
                         rotate.to.display()
                     ),
-                )),
-                other => other,
+                ))),
+                Halt::Unmet => Err(halt),
             })
     }
 
@@ -165,6 +160,18 @@ impl Run<'_> {
     }
 }
 
+/// The log is rotated; a writer or a signal leaves compression to a later run.
+fn rotated_only(rotate: &Rotate) -> Step {
+    Step {
+        status: Status::Deferred,
+        freed: 0,
+        note: Some(format!(
+            "rotated to {}; a later run compresses it",
+            rotate.to.display()
+        )),
+    }
+}
+
 /// A file that is being compressed.
 struct Source<'a> {
     parent: &'a Rc<OwnedFd>,
@@ -237,8 +244,43 @@ impl Watch for Uncounted<'_> {
     }
 }
 
-/// Renames the log, and proves that it was the log that was renamed.
-fn take_away(found: &Found<'_>, to: &OsString) -> Result<(), Halt> {
+/// Makes the new log under the rotated name, and exchanges the two names: there is a log at every
+/// instant, and every line has one name. A run killed before the exchange leaves an empty rotated
+/// file, which the next plan removes.
+fn exchange_in(found: &Found<'_>, file: &File, to: &OsStr) -> Result<Exchanged, Halt> {
+    let fresh = Temporary::named(&*found.parent, to).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            Halt::Changed(format!("{} appeared meanwhile", to.display()))
+        }
+        _ => Halt::from(with("cannot make the new log")(error)),
+    })?;
+    fresh.resemble(file, &found.seen, None)?;
+    match fresh.exchange(found.name, found.seen.identity()) {
+        Ok(true) => {
+            dir::sync(&*found.parent)?;
+            Ok(Exchanged::Yes)
+        }
+        Ok(false) => Err(Halt::Changed("another file has its name now".to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(Halt::Changed("it is gone".to_owned()))
+        }
+        Err(error) => match error.raw_os_error() {
+            Some(libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP) => Ok(Exchanged::Unsupported),
+            _ => Err(Halt::Failed(error)),
+        },
+    }
+}
+
+/// Whether the filesystem can exchange two names.
+#[derive(PartialEq, Eq)]
+enum Exchanged {
+    Yes,
+    Unsupported,
+}
+
+/// Where names cannot be exchanged: renames the log, proves that it was the log that was renamed,
+/// and publishes the new one after it.
+fn rename_away(found: &Found<'_>, to: &OsStr, fresh: Temporary) -> Result<(), Halt> {
     let dir = found.parent.as_fd();
     dir::rename_new(dir, found.name, dir, to).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
@@ -246,27 +288,21 @@ fn take_away(found: &Found<'_>, to: &OsString) -> Result<(), Halt> {
         }
         _ => vanished(error),
     })?;
-    let moved = dir::look(dir, to)?;
-    if moved.identity() == found.seen.identity() {
-        return Ok(());
+    if dir::look(dir, to)?.identity() != found.seen.identity() {
+        // Another file took the name in the last instant: it goes back to where it was.
+        dir::rename_new(dir, to, dir, found.name)?;
+        return Err(Halt::Changed("another file has its name now".to_owned()));
     }
-    // Another file took the name in the last instant: it goes back to where it was.
-    dir::rename_new(dir, to, dir, found.name)?;
-    Err(Halt::Changed("another file has its name now".to_owned()))
-}
-
-/// Gives the new log its name. A writer that made one itself in between keeps it.
-fn put_in_place(fresh: Temporary, found: &Found<'_>) -> Result<(), Halt> {
     match fresh.publish(found.name) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => {
+        // A writer that made a log itself in between keeps it.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             return Err(Halt::Failed(io::Error::new(
                 error.kind(),
                 format!("rotated, but the new log could not be put in place: {error}"),
             )));
         }
-        Ok(()) => {}
+        _ => {}
     }
-    dir::sync(&*found.parent)?;
+    dir::sync(dir)?;
     Ok(())
 }

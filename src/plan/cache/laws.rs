@@ -55,8 +55,20 @@ fn trees() -> impl Strategy<Value = Tree> {
             }
         }
         tree.directory(roots[0], "empty");
-        tree
+        consistent(tree)
     })
+}
+
+/// No filesystem has more names of an inode than its link count says.
+fn consistent(mut tree: Tree) -> Tree {
+    let entries = &mut tree.inventory.entries;
+    for inode in [7, 8] {
+        let names = entries.iter().filter(|entry| entry.inode == inode).count();
+        for entry in entries.iter_mut().filter(|entry| entry.inode == inode) {
+            entry.links = entry.links.max(u16::try_from(names).unwrap_or(u16::MAX));
+        }
+    }
+    tree
 }
 
 fn policies() -> impl Strategy<Value = CachePolicy> {

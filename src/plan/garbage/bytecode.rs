@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ffi::OsStr;
 
-use super::super::entry::{DirId, EntryId, Inventory};
+use super::super::entry::{DirId, EntryId, Inventory, LinkTarget};
 use super::super::names;
 
 /// The modules beside the `__pycache__` directories.
@@ -13,7 +13,9 @@ pub(super) struct Sources<'a> {
 }
 
 impl<'a> Sources<'a> {
-    pub(super) fn find(inventory: &'a Inventory) -> Self {
+    /// A broken link is a source as long as it stays: `without_broken` says that this plan removes
+    /// them, and then their bytecode goes with them instead of in the next run.
+    pub(super) fn find(inventory: &'a Inventory, without_broken: bool) -> Self {
         let parents: HashSet<DirId> = inventory
             .directories
             .iter()
@@ -23,7 +25,11 @@ impl<'a> Sources<'a> {
         let mut modules = HashSet::new();
         if !parents.is_empty() {
             let beside = |directory: &DirId| parents.contains(directory);
-            for entry in inventory.entries.iter().filter(|e| beside(&e.directory)) {
+            for (entry, id) in inventory.entries.iter().zip(inventory.entry_ids()) {
+                let broken = inventory.links.get(&id) == Some(&LinkTarget::Broken);
+                if !beside(&entry.directory) || (broken && without_broken) {
+                    continue;
+                }
                 if let Some(module) = module(inventory.name(entry)) {
                     modules.insert((entry.directory, module));
                 }

@@ -269,3 +269,14 @@ fn after_the_run_only_what_was_done_is_collected() {
     let skipped = json!({"failed": 1, "changed": 1, "not_reached": 1});
     assert_eq!(figures["skipped"], skipped);
 }
+
+#[test]
+fn bytecode_goes_together_with_the_broken_link_that_was_its_source() {
+    let mut tree = Tree::new();
+    let root = tree.root(Role::Cache, "cache");
+    let link = tree.add(root, "p/a.py", special(Kind::Symlink, DAY));
+    tree.inventory.links.insert(link, LinkTarget::Broken);
+    tree.add(root, "p/__pycache__/a.cpython-312.pyc", file(10, DAY));
+    assert!(planned(&policy(), &tree).actions.is_empty());
+    assert_eq!(planned(&everything(), &tree).actions.len(), 2);
+}

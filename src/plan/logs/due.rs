@@ -36,7 +36,7 @@ pub(super) fn decide(
     let rule = survey.rule(series);
     let directory = survey.inventory.entry(id).directory;
     let verdict = due(survey, series, id, clock).and_then(|reason| {
-        if let Some(obstacle) = obstacle(survey, rule, id) {
+        if let Some(obstacle) = obstacle(survey, series, id) {
             return Err(obstacle);
         }
         let taken = |name: &OsStr| names.contains(&(directory, name));
@@ -104,7 +104,8 @@ fn last_rotation(series: &Series, entry: &Entry) -> Time {
 }
 
 /// What keeps a log that is due from being rotated by a rename.
-fn obstacle(survey: &Survey, rule: &LogRule, id: EntryId) -> Option<Keep> {
+fn obstacle(survey: &Survey, series: &Series, id: EntryId) -> Option<Keep> {
+    let rule = survey.rule(series);
     if survey.inventory.entry(id).links > 1 {
         return Some(Keep::SeveralLinks);
     }

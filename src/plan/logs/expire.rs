@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use super::super::action::Compress;
 use super::super::claims::Claims;
 use super::super::entry::{EntryId, Inventory, RootId};
+use super::super::order;
 use super::super::policy::Codec;
 use super::super::reason::{Duration32, Keep, Reason};
 use super::super::retention::{Group, Item, Retention, Space, Stay, Verdict};
@@ -21,6 +22,8 @@ pub(super) struct Fates {
     /// Leftovers that stay.
     pub(super) compresses: Vec<(EntryId, usize, Reason, Compress)>,
     pub(super) kept: Vec<(EntryId, Keep)>,
+    /// Names of rotations that never began.
+    pub(super) undone: Vec<EntryId>,
 }
 
 /// A rotated file on trial.
@@ -44,11 +47,22 @@ pub(super) fn judge(
 ) -> Fates {
     let retention = limits(survey, claims);
     let mut candidates = candidates(survey, names, clock);
+    candidates.sort_by(|a, b| {
+        let first = |candidate: &Candidate| candidate.copy.entries().next();
+        match (first(a), first(b)) {
+            (Some(a), Some(b)) => order::entries(survey.inventory, a, b),
+            (a, b) => a.is_some().cmp(&b.is_some()),
+        }
+    });
     candidates.extend(made_now(survey, decided, clock));
     let items: Vec<Item> = candidates.iter().map(|candidate| candidate.item).collect();
     let verdicts = retention.verdicts(&items, clock);
     let mut fates = Fates::default();
     for (candidate, verdict) in candidates.into_iter().zip(verdicts) {
+        if let Some(id) = finish::unbegun(survey, &candidate.copy).filter(|_| !candidate.in_place) {
+            fates.undone.push(id);
+            continue;
+        }
         match verdict {
             Verdict::Expire(cause) => {
                 for id in candidate.copy.entries() {
@@ -100,6 +114,9 @@ fn stays_in_place(
     let Some(id) = candidate.copy.plain else {
         return;
     };
+    for packed in candidate.copy.packed.into_iter().flatten() {
+        fates.kept.push((packed, retained(stay)));
+    }
     let verdict = match candidate.held {
         Some(held) => Err(held),
         None if codec == Codec::None => Err(retained(stay)),
@@ -129,15 +146,15 @@ fn candidates<'a>(survey: &Survey<'a>, names: &Names, clock: Clock) -> Vec<Candi
         let mut published = HashSet::new();
         if rule.unique {
             for id in &series.live {
-                published.extend(finish::published(survey, names, *id, rule.compress));
-                found.push(uncompressed(survey, index, *id, clock));
+                let packed = finish::published(survey, names, *id, rule.compress);
+                published.extend(packed);
+                found.push(in_place(survey, index, *id, packed, clock));
             }
         }
         for (key, copy) in &series.copies {
-            let mut candidate = candidate(survey, index, *key, *copy);
-            // Its source may be removed in this run because it is the same as this.
-            candidate.item.protected |= copy.entries().any(|id| published.contains(&id));
-            found.push(candidate);
+            if !copy.entries().any(|id| published.contains(&id)) {
+                found.push(candidate(survey, index, *key, *copy));
+            }
         }
     }
     found
@@ -175,11 +192,13 @@ fn candidate<'a>(
 }
 
 /// A file of a `unique` rule that is not compressed (yet): it can expire as it is, and takes what it
-/// will take once it is compressed.
-fn uncompressed<'a>(
+/// will take once it is compressed. With the compressed form that an earlier run published it is
+/// one rotated file: they go together or not at all.
+fn in_place<'a>(
     survey: &Survey<'a>,
     series: usize,
     id: EntryId,
+    published: Option<EntryId>,
     clock: Clock,
 ) -> Candidate<'a> {
     let entry = survey.inventory.entry(id);
@@ -191,15 +210,20 @@ fn uncompressed<'a>(
     };
     let copy = Copy {
         plain: Some(id),
-        ..Copy::default()
+        packed: [published, None],
+        foreign: false,
     };
     let mut candidate = candidate(survey, series, key, copy);
     candidate.in_place = true;
-    candidate.held = finish::unfinished(survey, series, id, clock);
+    let held = candidate.held.take();
+    candidate.held = finish::unfinished(survey, series, id, clock).or(held);
     candidate.item.protected = candidate.held.is_some();
     if candidate.held.is_none() {
         let codec = survey.rule(&survey.series[series]).compress;
-        let packed = estimate::packed(survey, series, id, codec);
+        let packed = match published {
+            Some(packed) => Some(survey.inventory.entry(packed).disk_usage()),
+            None => estimate::packed(survey, series, id, codec),
+        };
         candidate.item.bytes = packed.unwrap_or(candidate.item.bytes);
     }
     candidate

@@ -143,3 +143,12 @@ fn codec_of(form: Form, configured: Codec) -> Codec {
         Form::Zstd => Codec::Zstd(3),
     }
 }
+
+/// The name that a run gave to a rotation which it did not live to begin: an empty log is never
+/// rotated, so nothing was ever in it.
+pub(super) fn unbegun(survey: &Survey, copy: &Copy) -> Option<EntryId> {
+    let id = copy
+        .plain
+        .filter(|_| copy.packed().is_none() && !copy.foreign)?;
+    (survey.inventory.entry(id).size == 0 && survey.inventory.entry(id).links == 1).then_some(id)
+}

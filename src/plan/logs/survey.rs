@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
 
+use super::super::action::Subject;
 use super::super::claims::Claims;
 use super::super::entry::{DirId, EntryId, Inventory, Role, RootId};
 use super::super::host::{Hold, Holder};
 use super::super::names;
+use super::super::order;
 use super::super::policy::{LogRule, LogsPolicy};
 use super::super::reason::{HeldBy, Keep};
 use super::super::rotated::{self, Form, Order};
@@ -21,6 +23,8 @@ pub(super) struct Series<'a> {
     /// Index of its rule.
     pub(super) rule: usize,
     pub(super) root: RootId,
+    /// The directory of the log; of a `unique` rule, that of the root.
+    directory: DirId,
     /// Name of the log; empty for a `unique` rule.
     pub(super) log: &'a OsStr,
     /// The log, if it exists; the uncompressed files of a `unique` rule.
@@ -82,8 +86,8 @@ pub(super) struct Survey<'a> {
     pub(super) series: Vec<Series<'a>>,
     /// What is neither a log nor a rotated file.
     pub(super) kept: Vec<(EntryId, Keep)>,
-    /// By directory and log, or by root and nothing for a `unique` rule.
-    index: HashMap<(usize, u32, &'a OsStr), usize>,
+    /// By rule, directory and log; only while the series are collected.
+    index: HashMap<(usize, DirId, &'a OsStr), usize>,
 }
 
 impl<'a> Survey<'a> {
@@ -107,7 +111,26 @@ impl<'a> Survey<'a> {
                 }
             }
         }
+        survey.index = HashMap::new();
+        survey.sort();
         survey
+    }
+
+    /// By path: where rotated files are equal in all else, their series decides which goes first,
+    /// and that must not depend on the order of the scan.
+    fn sort(&mut self) {
+        let inventory = self.inventory;
+        self.series.sort_by(|a, b| {
+            let directory = |series: &Series| Subject::Directory(series.directory);
+            order::subjects(inventory, directory(a), directory(b))
+                .then_with(|| a.log.cmp(b.log))
+                .then_with(|| a.rule.cmp(&b.rule))
+        });
+        for series in &mut self.series {
+            series
+                .live
+                .sort_by(|a, b| order::entries(inventory, *a, *b));
+        }
     }
 
     pub(super) fn rule(&self, series: &Series) -> &'a LogRule {
@@ -270,17 +293,19 @@ impl<'a> Survey<'a> {
     fn series(&mut self, rule: usize, id: EntryId, log: &'a OsStr) -> &mut Series<'a> {
         let entry = self.inventory.entry(id);
         let root = self.inventory.root_of(entry);
-        let (place, log) = if self.policy.rules[rule].unique {
-            (u32::from(root.0), OsStr::new(""))
+        let (directory, log) = if self.policy.rules[rule].unique {
+            let top = self.inventory.root(root).top;
+            (top.unwrap_or(entry.directory), OsStr::new(""))
         } else {
-            (entry.directory.0, log)
+            (entry.directory, log)
         };
         let next = self.series.len();
-        let at = *self.index.entry((rule, place, log)).or_insert(next);
+        let at = *self.index.entry((rule, directory, log)).or_insert(next);
         if at == next {
             self.series.push(Series {
                 rule,
                 root,
+                directory,
                 log,
                 live: Vec::new(),
                 copies: BTreeMap::new(),

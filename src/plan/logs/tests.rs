@@ -312,6 +312,21 @@ fn the_first_rule_that_matches_owns_a_log() {
 }
 
 #[test]
+fn the_name_of_a_rotation_that_never_began_goes() {
+    let (mut tree, root) = logs();
+    let name = stamped("a.log", DAY, "");
+    tree.add(root, "a.log", file(2 * MIB, DAY));
+    tree.add(root, &name, file(0, DAY));
+    let plan = planned(&policy(rule()), &tree.inventory);
+    let expected = [
+        format!("delete logs/{name}"),
+        "rotate logs/a.log -> a.log-20251124T210000Z.gz".to_owned(),
+    ];
+    assert_eq!(lines(&tree.inventory, &plan), expected);
+    assert_eq!(plan.actions[0].reason, Reason::Unfinished);
+}
+
+#[test]
 fn leftovers_are_finished_also_of_logs_that_are_gone_or_match_no_more() {
     let (mut tree, root) = logs();
     let at = |log: &str, end: &str| stamped(log, DAY, end);
@@ -522,4 +537,65 @@ fn names_that_are_not_text_are_kept_as_they_are() {
     assert_eq!(task.to.as_bytes(), b"\xff\xfe.log-20251124T210000Z");
     let after = applied(&tree.inventory, &plan);
     assert!(planned(&policy(rule()), &after).actions.is_empty());
+}
+
+#[test]
+fn equal_files_of_several_directories_go_in_the_order_of_paths() {
+    let mut rule = rule();
+    rule.max_total_size = None;
+    rule.min_free = Some(MinFree::Bytes((50 << 30) + 1));
+    for unique in [false, true] {
+        rule.unique = unique;
+        let plans = [["a", "b"], ["b", "a"]].map(|directories| {
+            let (mut tree, root) = logs();
+            for directory in directories {
+                for days in 1..=2 {
+                    let name = format!("{directory}/{}", stamped("x.log", days * DAY, ".gz"));
+                    tree.add(root, name, file(4096, DAY));
+                }
+            }
+            let plan = planned(&policy(rule.clone()), &tree.inventory);
+            lines(&tree.inventory, &plan)
+        });
+        assert_eq!(plans[0].len(), 1);
+        assert_eq!(plans[0], plans[1], "unique = {unique}");
+    }
+}
+
+#[test]
+fn a_finished_file_and_its_published_form_expire_together() {
+    let (mut tree, root) = logs();
+    tree.add(root, "run-1.log", file(MIB, 9 * DAY));
+    tree.add(root, "run-1.log.gz", file(10, 9 * DAY));
+    tree.add(root, "run-2.log.gz", file(10, DAY));
+    let mut rule = rule();
+    rule.unique = true;
+    rule.max_age = Some(Duration::from_hours(5 * 24));
+    let plan = planned(&policy(rule.clone()), &tree.inventory);
+    let both = ["run-1.log", "run-1.log.gz"].map(|name| format!("expire logs/{name}"));
+    assert_eq!(lines(&tree.inventory, &plan), both);
+    rule.max_age = None;
+    let plan = planned(&policy(rule), &tree.inventory);
+    let finish = ["compress logs/run-1.log == run-1.log.gz"];
+    assert_eq!(lines(&tree.inventory, &plan), finish);
+}
+
+#[test]
+fn only_the_mode_rename_renames_despite_a_writer_that_appears_later() {
+    for (mode, expected) in [(LogMode::Auto, false), (LogMode::Rename, true)] {
+        let (mut tree, root) = logs();
+        tree.add(root, "a.log", file(MIB, DAY));
+        let mut rule = rule();
+        rule.mode = mode;
+        let plan = planned(&policy(rule), &tree.inventory);
+        let tasks: Vec<bool> = plan
+            .actions
+            .iter()
+            .filter_map(|action| match &action.task {
+                Task::Rotate(task) => Some(task.despite_writers),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(tasks, [expected], "{}", mode.name());
+    }
 }

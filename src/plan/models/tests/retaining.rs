@@ -1,6 +1,7 @@
 //! Which archived versions expire.
 
 use std::ffi::OsStr;
+use std::path::Path;
 
 use super::world::{CLOCK, File, World, acted, kept, only, paths, planned, policy};
 use crate::plan::action::Verb;
@@ -196,4 +197,33 @@ fn archived_versions_in_use_or_linked_to_stay() {
         Some("link_target")
     );
     assert_eq!(kept(&plan, "models/archived/rf_40.pkl"), Some("in_use"));
+}
+
+#[test]
+fn storing_a_version_once_more_makes_it_newer_and_never_older() {
+    let policy = ModelsPolicy {
+        max_archived: 2,
+        ..policy()
+    };
+    // The model in place has the content of the version of 20 days ago, and its own time.
+    for (in_place, expired) in [
+        (10, "models/archived/rf_30.pkl"),
+        (25, "models/archived/rf_30.pkl"),
+        (99, "models/archived/rf_30.pkl"),
+    ] {
+        let mut world = World::default().model("rf.pkl", File::of(in_place));
+        for (days, content) in [(15, 1), (20, 0), (30, 2)] {
+            let file = File {
+                content,
+                ..File::of(days)
+            };
+            world = world.archived(&format!("rf_{days}.pkl"), "rf.pkl", file);
+        }
+        let plan = world.plan(&policy);
+        assert_eq!(paths(&plan, Verb::Expire), [expired], "{in_place}");
+        let world = world.applied(&plan);
+        assert_eq!(acted(&world.plan(&policy)), [], "{in_place}");
+        let days = world.archived[Path::new("rf_20.pkl")].file.days;
+        assert_eq!(days, in_place.min(20));
+    }
 }
