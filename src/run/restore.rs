@@ -52,6 +52,7 @@ fn job<'a>(session: &Session, args: &'a cli::RestoreModels, answering: bool) -> 
             target,
         },
         cycle: false,
+        force: false,
         timeout: None,
         restore: (!answering).then_some(models),
     }

@@ -42,10 +42,10 @@ fn attribute(path: &Path, name: &str) -> Option<Vec<u8>> {
 
 /// The suffix of a codec.
 fn suffix(path: &Path) -> &str {
-    match path.extension().and_then(|suffix| suffix.to_str()) {
-        Some(suffix @ ("gz" | "zst")) => suffix,
-        _ => "",
-    }
+    path.extension()
+        .and_then(|suffix| suffix.to_str())
+        .filter(|suffix| matches!(*suffix, "gz" | "zst"))
+        .unwrap_or_default()
 }
 
 #[test]

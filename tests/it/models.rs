@@ -251,7 +251,7 @@ fn a_model_in_use_stays_open_or_mapped() {
                   f=os.open(sys.argv[1],os.O_RDONLY|os.O_NOATIME)\n\
                   m=mmap.mmap(f,0,prot=mmap.PROT_READ)\nos.close(f)\n\
                   print('ready',flush=True)\nsys.stdin.read()\n";
-    let mut server = Command::new("python3")
+    let mut holder = Command::new("python3")
         .args(["-c", script])
         .arg(&mapped)
         .stdin(Stdio::piped())
@@ -259,11 +259,11 @@ fn a_model_in_use_stays_open_or_mapped() {
         .spawn()
         .unwrap();
     let mut ready = [0; 6];
-    std::io::Read::read_exact(server.stdout.as_mut().unwrap(), &mut ready).unwrap();
+    std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut ready).unwrap();
     let reader = File::open(&held).unwrap();
     let report = archive(&tree, &[]);
-    server.kill().unwrap();
-    server.wait().unwrap();
+    holder.kill().unwrap();
+    holder.wait().unwrap();
     drop(reader);
     assert_eq!(
         moved(&report).into_keys().collect::<Vec<_>>(),
@@ -275,7 +275,7 @@ fn a_model_in_use_stays_open_or_mapped() {
         "{kept:?}"
     );
     assert!(
-        kept["models/mapped.pt"].starts_with(&format!("in use by pid {} (python3", server.id())),
+        kept["models/mapped.pt"].starts_with(&format!("in use by pid {} (python3", holder.id())),
         "{kept:?}"
     );
     assert_eq!(moved(&archive(&tree, &[])).len(), 2);
