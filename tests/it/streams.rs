@@ -265,7 +265,10 @@ fn what_is_kept_is_counted_by_reason_and_listed_when_asked() {
     assert_report(&full);
     let kept = &operation(&full, "log_rotation")["kept"];
     assert_eq!(list(kept, "path"), ["logs/small.log"]);
-    assert_eq!(kept[0]["reason"], "size 5 B is not over 8.0 KiB", "{kept:#}");
+    assert_eq!(
+        kept[0]["reason"], "size 5 B is not over 8.0 KiB",
+        "{kept:#}"
+    );
 }
 
 #[test]
