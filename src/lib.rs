@@ -35,6 +35,14 @@
 //! [`fs::apply::apply`]; sysopt's own records have one writer, [`fs::books`]. Whether a run is a
 //! dry run is known in one function of [`run`].
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        reason = "tests build and change trees themselves"
+    )
+)]
+
 pub mod cli;
 pub mod config;
 pub mod exit;

@@ -1,14 +1,16 @@
 //! sysopt's own records: state, history, manifests, digests. The one writer of them.
 
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 
+use super::digests::{self, Digests};
 use super::dir;
 use super::temporary::Temporary;
 use crate::plan::archive::{DIGESTS, MANIFEST, ManifestLine};
@@ -164,6 +166,8 @@ pub struct ArchiveBooks {
     dir: OwnedFd,
     manifest: File,
     owner: Owner,
+    /// A failed line is still in the manifest.
+    torn: Cell<bool>,
 }
 
 impl ArchiveBooks {
@@ -183,6 +187,10 @@ impl ArchiveBooks {
         let manifest = match rustix::fs::openat(&dir, MANIFEST, flags, Mode::empty()) {
             Ok(fd) => File::from(fd),
             Err(rustix::io::Errno::NOENT) => {
+                // A manifest always has its list: what that lacks has never been here.
+                if dir::look(&dir, DIGESTS.as_ref()).is_err() {
+                    replace(&dir, DIGESTS.as_ref(), b"", owner)?;
+                }
                 let fd = rustix::fs::openat(
                     &dir,
                     MANIFEST,
@@ -205,6 +213,7 @@ impl ArchiveBooks {
             dir,
             manifest,
             owner,
+            torn: Cell::new(false),
         };
         books.cut_torn_line()?;
         Ok(books)
@@ -240,12 +249,16 @@ impl ArchiveBooks {
     pub fn append(&self, line: &ManifestLine) -> io::Result<()> {
         let mut bytes = serde_json::to_vec(line)?;
         bytes.push(b'\n');
+        if self.torn.get() {
+            self.cut_torn_line()?;
+            self.torn.set(false);
+        }
         let before = self.manifest.metadata()?.len();
         let written = (&self.manifest)
             .write_all(&bytes)
             .and_then(|()| self.manifest.sync_data());
         if written.is_err() {
-            let _ = self.manifest.set_len(before);
+            self.torn.set(self.manifest.set_len(before).is_err());
         }
         written
     }
@@ -254,55 +267,20 @@ impl ArchiveBooks {
     ///
     /// # Errors
     /// Those of writing; the old list is then still there.
-    pub fn write_digests(&self, digests: &[(PathBuf, String)]) -> io::Result<()> {
-        if digests_are(&self.dir, digests) {
+    pub fn write_digests(&self, digests: &Digests) -> io::Result<()> {
+        let text = digests::format(digests);
+        if self.digests_are(&text) {
             return Ok(());
         }
-        replace(
-            &self.dir,
-            DIGESTS.as_ref(),
-            &digest_list(digests),
-            self.owner,
-        )
+        replace(&self.dir, DIGESTS.as_ref(), &text, self.owner)
     }
-}
 
-/// Whether `SHA256SUMS` lists these digests.
-#[must_use]
-pub fn digests_are(archive: impl AsFd, digests: &[(PathBuf, String)]) -> bool {
-    let text = digest_list(digests);
-    dir::open_file(archive, DIGESTS.as_ref()).is_ok_and(|(file, seen)| {
-        let mut now = Vec::new();
-        seen.stat.size == text.len() as u64
-            && file.take(LARGEST).read_to_end(&mut now).is_ok()
-            && now == text
-    })
-}
-
-/// The form that `sha256sum -c` reads (GNU coreutils escapes names with a backslash or a newline and
-/// marks such lines with a leading backslash).
-fn digest_list(digests: &[(PathBuf, String)]) -> Vec<u8> {
-    use std::os::unix::ffi::OsStrExt;
-    let mut text = Vec::new();
-    for (path, sum) in digests {
-        let name = path.as_os_str().as_bytes();
-        let awkward = name
-            .iter()
-            .any(|byte| matches!(byte, b'\\' | b'\n' | b'\r'));
-        if awkward {
-            text.push(b'\\');
-        }
-        text.extend_from_slice(sum.as_bytes());
-        text.extend_from_slice(b"  ");
-        for byte in name {
-            match byte {
-                b'\\' => text.extend_from_slice(b"\\\\"),
-                b'\n' => text.extend_from_slice(b"\\n"),
-                b'\r' => text.extend_from_slice(b"\\r"),
-                other => text.push(*other),
-            }
-        }
-        text.push(b'\n');
+    fn digests_are(&self, text: &[u8]) -> bool {
+        dir::open_file(&self.dir, DIGESTS.as_ref()).is_ok_and(|(file, seen)| {
+            let mut now = Vec::new();
+            seen.stat.size == text.len() as u64
+                && file.take(text.len() as u64).read_to_end(&mut now).is_ok()
+                && now == text
+        })
     }
-    text
 }

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::fd::AsFd;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -104,16 +103,6 @@ pub fn head(roots: &Roots, inventory: &Inventory, id: EntryId, limit: u64) -> io
         .take(limit)
         .read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// Whether a path below a directory exists, whatever it is.
-#[must_use]
-pub fn exists(dir: impl AsFd, path: &Path) -> bool {
-    let Some(name) = path.file_name() else {
-        return true;
-    };
-    let parent = path.parent().unwrap_or(Path::new(""));
-    dir::open_below(dir, parent).is_ok_and(|parent| dir::look(parent, name).is_ok())
 }
 
 /// Lower-case hexadecimal, as `sha256sum` prints it.

@@ -2,18 +2,23 @@
 //!
 //! A manifest is only ever appended to, so the last line of a killed run may be torn; it is left
 //! out here and cut off by the next run that writes. The last line for an archived path holds.
+//!
+//! A line is written before its file is moved, and the list of digests after it. So a file that is
+//! missing and not in that list never arrived, and one that is in it was lost.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use super::digests::{self, Digests};
 use super::dir;
 use super::roots::Roots;
 use crate::plan::archive::{
     Archive, DIGESTS, Event, MANIFEST, MANIFEST_SCHEMA, ManifestLine, Version,
 };
 use crate::plan::entry::{EntryId, Inventory, Problem, RootId};
+use crate::plan::policy::Codec;
 
 /// An archive and the model directories that it serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,19 +34,51 @@ pub struct Serves {
 /// Reads all manifests; what cannot be read becomes a problem of the archive's root.
 pub fn add_archives(roots: &Roots, inventory: &mut Inventory, archives: Vec<Serves>) {
     for serves in archives {
-        let lines = match read_lines(roots, serves.root) {
-            Ok(lines) => lines,
-            Err(error) => {
-                inventory.problems.push(Problem {
-                    root: serves.root,
-                    path: inventory.root(serves.root).shown.join(MANIFEST),
-                    error: error.to_string(),
+        let root = serves.root;
+        let archive = match read_lines(roots, root) {
+            Ok(lines) => {
+                let digests = read_digests(roots, root).unwrap_or_else(|error| {
+                    report(inventory, root, DIGESTS, &error);
+                    None
                 });
-                Lines::default()
+                assemble(inventory, serves, lines, digests)
+            }
+            Err(error) => {
+                report(inventory, root, MANIFEST, &error);
+                let mut files: Vec<EntryId> = files_of(inventory, root).into_values().collect();
+                files.sort_unstable();
+                Archive {
+                    unreadable: true,
+                    unlisted: files,
+                    ..Archive::empty(root, serves.models, serves.inside)
+                }
             }
         };
-        let archive = assemble(inventory, serves, lines);
         inventory.archives.push(archive);
+    }
+}
+
+fn report(inventory: &mut Inventory, root: RootId, name: &str, error: &io::Error) {
+    inventory.problems.push(Problem {
+        root,
+        path: inventory.root(root).shown.join(name),
+        error: error.to_string(),
+    });
+}
+
+/// The list of digests; `None` where there is none.
+fn read_digests(roots: &Roots, root: RootId) -> io::Result<Option<Digests>> {
+    let Ok(fd) = roots.fd(root) else {
+        return Ok(None);
+    };
+    match dir::open_file(fd, DIGESTS.as_ref()) {
+        Ok((mut file, _)) => {
+            let mut text = Vec::new();
+            file.read_to_end(&mut text)?;
+            Ok(Some(digests::parse(&text)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -102,76 +139,94 @@ fn corrupt(line: u64, why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("line {line}: {why}"))
 }
 
-fn assemble(inventory: &Inventory, serves: Serves, read: Lines) -> Archive {
+/// What the manifest says of an archived path.
+struct Listed {
+    line: ManifestLine,
+    /// When the content under that name was modified, by any line: a file keeps the first.
+    times: Vec<i64>,
+    expired: bool,
+}
+
+fn assemble(
+    inventory: &Inventory,
+    serves: Serves,
+    read: Lines,
+    digests: Option<Digests>,
+) -> Archive {
     let mut files = files_of(inventory, serves.root);
-    let mut latest: BTreeMap<PathBuf, ManifestLine> = BTreeMap::new();
-    let mut restored = HashMap::new();
+    let mut archive = Archive::empty(serves.root, serves.models, serves.inside);
+    archive.torn = read.torn;
+    let mut listed: BTreeMap<PathBuf, Listed> = BTreeMap::new();
     for line in read.lines {
         match line.event {
             Event::Restored => {
-                restored.insert(line.original_path.0, line.time);
+                archive.restored.insert(line.original_path.0, line.time);
             }
-            Event::Archived => {
-                latest.insert(line.archived_path.0.clone(), line);
+            Event::Archived => archived(&mut listed, line),
+            Event::Expired => {
+                if let Some(known) = listed.get_mut(&line.archived_path.0) {
+                    known.expired = true;
+                }
             }
-            // The line comes before the file goes: where a run was killed between the two, the
-            // file is still a version.
-            Event::Expired if !files.contains_key(&line.archived_path.0) => {
-                latest.remove(&line.archived_path.0);
-            }
-            Event::Expired => {}
         }
     }
-    let mut versions: Vec<Version> = latest
-        .into_iter()
-        .map(|(path, line)| Version {
-            line,
-            entry: files.remove(&path),
-        })
-        .collect();
-    forget_pending(inventory, &serves, &mut versions);
-    let mut unlisted: Vec<EntryId> = files
+    // A directory that cannot be read may hold what seems to be missing.
+    let known = !inventory.problems.iter().any(|p| p.root == archive.root);
+    for (path, listed) in listed {
+        let entry = files.get(&path).copied();
+        let never = entry.is_none()
+            && known
+            && digests.as_ref().is_some_and(|all| !all.contains_key(&path));
+        let event = match entry {
+            _ if listed.expired => match entry.filter(|id| is_still(inventory, *id, &listed)) {
+                Some(_) => Some(Event::Archived),
+                None => continue,
+            },
+            _ if never => Some(Event::Expired),
+            _ => None,
+        };
+        let line = listed.line;
+        archive.corrections.extend(event.map(|event| ManifestLine {
+            event,
+            ..line.clone()
+        }));
+        if !never {
+            files.remove(&path);
+            archive.versions.push(Version { line, entry });
+        }
+    }
+    archive.digests = digests.unwrap_or_default();
+    archive.unlisted = files
         .into_iter()
         .filter(|(path, _)| !is_book(path))
         .map(|(_, id)| id)
         .collect();
-    unlisted.sort_unstable();
-    Archive {
-        root: serves.root,
-        models: serves.models,
-        inside: serves.inside,
-        versions,
-        unlisted,
-        restored,
-        torn: read.torn,
-    }
+    archive.unlisted.sort_unstable();
+    archive
 }
 
-/// Drops the lines of moves that never happened: a run was killed between writing the line and
-/// moving the file, which is still where it was.
-fn forget_pending(inventory: &Inventory, serves: &Serves, versions: &mut Vec<Version>) {
-    if versions.iter().all(|version| version.entry.is_some()) {
-        return;
-    }
-    let mut there = HashMap::new();
-    for id in inventory.entry_ids() {
-        let entry = inventory.entry(id);
-        let root = inventory.root_of(entry);
-        if serves.models.contains(&root) {
-            let below = inventory.relative_path(entry);
-            let path = if serves.inside {
-                below
-            } else {
-                inventory.root(root).path.join(below)
-            };
-            there.insert(path, (entry.size, entry.mtime.0));
-        }
-    }
-    versions.retain(|version| {
-        let line = &version.line;
-        version.entry.is_some()
-            || there.get(&line.original_path.0) != Some(&(line.size, line.mtime_ns))
-    });
+fn archived(listed: &mut BTreeMap<PathBuf, Listed>, line: ManifestLine) {
+    let mut times = listed
+        .remove(&line.archived_path.0)
+        .map_or(Vec::new(), |known| known.times);
+    times.push(line.mtime_ns);
+    let path = line.archived_path.0.clone();
+    listed.insert(
+        path,
+        Listed {
+            line,
+            times,
+            expired: false,
+        },
+    );
+}
+
+/// Whether a file is the version whose line says that it expired: that line comes before the file
+/// goes, so a run may have been killed between the two. Any other file of that name is somebody's.
+fn is_still(inventory: &Inventory, id: EntryId, listed: &Listed) -> bool {
+    let entry = inventory.entry(id);
+    let compressed = listed.line.codec != Codec::None.name();
+    (compressed || entry.size == listed.line.size) && listed.times.contains(&entry.mtime.0)
 }
 
 /// The archive's own records are not models.

@@ -6,6 +6,7 @@
 pub mod apply;
 pub mod books;
 pub mod compress;
+pub mod digests;
 pub mod dir;
 pub mod evidence;
 pub mod lease;

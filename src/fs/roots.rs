@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::StatVfsMountFlags;
 
@@ -219,6 +219,18 @@ pub fn resolve(path: &Path) -> PathBuf {
 #[must_use]
 pub fn find(path: &Path) -> Option<PathBuf> {
     std::fs::canonicalize(path).ok()
+}
+
+/// The path without `.` and `..`, of which what stands before the last `..` is resolved: one
+/// directory has one name, whatever was typed. Symbolic links after it stay as they are.
+#[must_use]
+pub fn without_dots(path: &Path) -> PathBuf {
+    let parts: Vec<_> = path.components().collect();
+    let dots = parts.iter().rposition(|part| *part == Component::ParentDir);
+    let (before, after) = parts.split_at(dots.map_or(0, |at| at + 1));
+    let mut resolved = resolve(&before.iter().collect::<PathBuf>());
+    resolved.extend(after);
+    resolved
 }
 
 /// Where the filesystem of a resolved path is mounted: its last ancestor on the same device.

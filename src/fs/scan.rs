@@ -54,12 +54,12 @@ pub fn scan(job: &Scan<'_>) -> Inventory {
         walker.add_root(root);
     }
     for (id, root) in job.roots.iter() {
-        walker.read_root(id, root);
+        walker.read_root(id, root, job.stop);
         while let Some(next) = walker.pending.pop() {
             if (job.stop)() {
                 return walker.inventory;
             }
-            walker.read_pending(&next);
+            walker.read_pending(&next, job.stop);
         }
     }
     walker.inventory
@@ -108,7 +108,7 @@ impl Walker {
         }
     }
 
-    fn read_root(&mut self, id: RootId, root: &OpenRoot) {
+    fn read_root(&mut self, id: RootId, root: &OpenRoot, stop: &dyn Fn() -> bool) {
         let (Some(fd), Some(seen)) = (&root.fd, root.seen) else {
             return;
         };
@@ -121,17 +121,17 @@ impl Walker {
             .add_directory(id, None, OsStr::new(""), &seen.stat, Walk::Walked);
         self.inventory.roots[usize::from(id.0)].top = Some(top);
         match dir::reopen_dir(fd) {
-            Ok(own) => self.read(top, &Rc::new(own), seen.device),
+            Ok(own) => self.read(top, &Rc::new(own), seen.device, stop),
             Err(error) => self.problem(top, &error),
         }
     }
 
-    fn read_pending(&mut self, next: &Pending) {
+    fn read_pending(&mut self, next: &Pending, stop: &dyn Fn() -> bool) {
         let opened = dir::open_dir(&*next.parent, &next.name)
             .and_then(|fd| dir::look_at(&fd).map(|seen| (fd, seen)));
         match opened {
             Ok((fd, seen)) if seen.identity() == next.seen.identity() => {
-                self.read(next.id, &Rc::new(fd), seen.device);
+                self.read(next.id, &Rc::new(fd), seen.device, stop);
             }
             // Swapped for another since it was listed: what it is now is not ours to judge.
             Ok(_) => self.set_walk(next.id, Walk::Unreadable),
@@ -139,7 +139,7 @@ impl Walker {
         }
     }
 
-    fn read(&mut self, id: DirId, fd: &Rc<OwnedFd>, device: u64) {
+    fn read(&mut self, id: DirId, fd: &Rc<OwnedFd>, device: u64, stop: &dyn Fn() -> bool) {
         let names = match dir::names(&**fd) {
             Ok(names) => names,
             Err(error) => return self.problem(id, &error),
@@ -149,7 +149,11 @@ impl Walker {
         if let Some(walk) = self.barrier(id, fd, &names) {
             return self.set_walk(id, walk);
         }
-        for name in names {
+        for (number, name) in names.into_iter().enumerate() {
+            // A directory of a million names takes seconds.
+            if number % 1024 == 1023 && stop() {
+                return;
+            }
             self.add(id, fd, device, &name);
         }
     }

@@ -1,6 +1,6 @@
 //! The archive of a model directory as its manifest describes it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -97,6 +97,51 @@ pub struct Archive {
     pub restored: HashMap<PathBuf, Time>,
     /// The last line was torn by a crash and is ignored.
     pub torn: bool,
+    /// The manifest could not be read: what it lists is not known, and nothing may be added.
+    pub unreadable: bool,
+    /// What [`DIGESTS`] lists.
+    pub digests: BTreeMap<PathBuf, String>,
+    /// Lines that make the manifest say what is there, after a run that was killed or failed
+    /// between a line and its deed.
+    pub corrections: Vec<ManifestLine>,
+}
+
+impl Archive {
+    /// An archive in which nothing is known to be.
+    #[must_use]
+    pub fn empty(root: RootId, models: Vec<RootId>, inside: bool) -> Self {
+        Self {
+            root,
+            models,
+            inside,
+            versions: Vec::new(),
+            unlisted: Vec::new(),
+            restored: HashMap::new(),
+            torn: false,
+            unreadable: false,
+            digests: BTreeMap::new(),
+            corrections: Vec::new(),
+        }
+    }
+
+    /// Whether the two lists lack something of what the archive holds.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        let listed = |version: &Version| {
+            let sum = self.digests.get(&version.line.archived_path.0);
+            sum.is_some_and(|sum| sum.eq_ignore_ascii_case(&version.line.stored_sha256))
+        };
+        !self.unreadable
+            && (self.torn || !self.corrections.is_empty() || !self.versions.iter().all(listed))
+    }
+}
+
+impl Version {
+    /// Whether its file, which is of this size, cannot be what was archived.
+    #[must_use]
+    pub fn is_damaged(&self, size: u64) -> bool {
+        self.line.codec == "none" && size != self.line.size
+    }
 }
 
 #[derive(Serialize, Deserialize)]

@@ -214,7 +214,9 @@ pub struct Stat {
 pub struct Entry {
     /// The directory it is in.
     pub directory: DirId,
-    name: Name,
+    /// The parts of a [`Name`], which would be padded to twice the room.
+    name_start: u32,
+    name_length: u8,
     /// Type of the file.
     pub kind: Kind,
     /// Number of names, at most 65,535.
@@ -386,7 +388,10 @@ impl Inventory {
     /// The last component of an entry's path.
     #[must_use]
     pub fn name(&self, entry: &Entry) -> &OsStr {
-        self.text(entry.name)
+        self.text(Name {
+            start: entry.name_start,
+            length: entry.name_length,
+        })
     }
 
     /// The last component of a directory's path; empty for a root.
@@ -464,7 +469,8 @@ impl Inventory {
         let owner = self.intern_owner(stat.owner);
         self.entries.push(Entry {
             directory,
-            name,
+            name_start: name.start,
+            name_length: name.length,
             kind: stat.kind,
             links: u16::try_from(stat.links).unwrap_or(u16::MAX),
             owner,
@@ -517,6 +523,6 @@ mod tests {
 
     #[test]
     fn an_entry_stays_small() {
-        assert!(size_of::<Entry>() <= 80, "{}", size_of::<Entry>());
+        assert!(size_of::<Entry>() <= 64, "{}", size_of::<Entry>());
     }
 }

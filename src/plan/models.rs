@@ -155,10 +155,7 @@ impl<'a> Stored<'a> {
 fn is_whole(survey: &Survey, version: &Version) -> bool {
     version.entry.is_some_and(|id| {
         let entry = survey.inventory.entry(id);
-        let stored_as_it_is = version.line.codec == Codec::None.name();
-        entry.kind == Kind::File
-            && !survey.claims.contains(id)
-            && (!stored_as_it_is || entry.size == version.line.size)
+        entry.kind == Kind::File && !survey.claims.contains(id) && !version.is_damaged(entry.size)
     })
 }
 
@@ -293,6 +290,16 @@ fn describe(policy: &ModelsPolicy, inventory: &Inventory, plan: &mut OperationPl
     for archive in inventory.archives.iter().filter(|archive| archive.torn) {
         plan.warnings.push(format!(
             "the last line of the manifest in {} was cut short and is ignored",
+            inventory.root(archive.root).shown.display()
+        ));
+    }
+    for archive in inventory
+        .archives
+        .iter()
+        .filter(|archive| archive.is_behind())
+    {
+        plan.warnings.push(format!(
+            "an earlier run did not finish the lists in {}: archive-models completes them",
             inventory.root(archive.root).shown.display()
         ));
     }

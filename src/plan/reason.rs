@@ -183,6 +183,8 @@ pub enum Keep {
     Books,
     /// In an archive, and the manifest does not list it.
     Unlisted,
+    /// An archived version whose file is not of the recorded size.
+    Damaged,
     /// Age rules are suspended because the clock jumped.
     ClockJumped,
     /// Not garbage.
@@ -394,6 +396,7 @@ impl Keep {
             Self::MadeNow => "made_now",
             Self::Books => "books",
             Self::Unlisted => "unlisted",
+            Self::Damaged => "damaged",
             Self::ClockJumped => "clock_jumped",
             Self::Live => "live",
             Self::ReportedOnly => "reported_only",
@@ -462,6 +465,7 @@ impl Keep {
             Self::MadeNow => "made in this run",
             Self::Books => "sysopt's own record",
             Self::Unlisted => "not in the manifest",
+            Self::Damaged => "its size is not the recorded one",
             Self::ClockJumped => "the clock jumped, age rules are suspended",
             Self::Live => "not garbage",
             Self::ReportedOnly => "garbage, reported only",

@@ -130,6 +130,38 @@ pub fn plan(
     }
 }
 
+/// The versions that some names mean, by archive and number: all versions of a model, one version
+/// of an archived name or `NAME@DATE`; everything where nothing is named.
+///
+/// # Errors
+/// For each name that means nothing, or more than one thing with that date.
+pub fn select(
+    inventory: &Inventory,
+    names: &[OsString],
+) -> Result<HashSet<(usize, usize)>, Vec<RestoreError>> {
+    let catalogue = Catalogue::new(versions::models(inventory));
+    let mut selected = HashSet::new();
+    let mut errors = Vec::new();
+    if names.is_empty() {
+        selected.extend(catalogue.all());
+    }
+    for name in names {
+        let called = catalogue.called(inventory, name);
+        if called.is_empty() {
+            match catalogue.resolve(inventory, name) {
+                Ok(version) => drop(selected.insert((version.archive, version.number))),
+                Err(error) => errors.push(error),
+            }
+        }
+        selected.extend(called);
+    }
+    if errors.is_empty() {
+        Ok(selected)
+    } else {
+        Err(errors)
+    }
+}
+
 struct Restoring<'a> {
     inventory: &'a Inventory,
     to: Option<RootId>,

@@ -147,9 +147,21 @@ pub fn stem(log: &OsStr, time: Time, serial: u32) -> OsString {
 
 /// The first rotated name of a log, without suffix, that is not taken in any form; `None` where
 /// names of that length do not exist.
+///
+/// A name that became free within its second is not given again: serials begin after that of the
+/// newest rotated file, so that the order of the names is the order of the rotations.
 #[must_use]
-pub fn free_name(log: &OsStr, time: Time, taken: impl Fn(&OsStr) -> bool) -> Option<OsString> {
-    for serial in 1..u32::MAX {
+pub fn free_name(
+    log: &OsStr,
+    time: Time,
+    newest: Option<(Time, u32)>,
+    taken: impl Fn(&OsStr) -> bool,
+) -> Option<OsString> {
+    let first = match newest {
+        Some((last, serial)) if last.seconds() == time.seconds() => serial.saturating_add(1),
+        _ => 1,
+    };
+    for serial in first..u32::MAX {
         let name = stem(log, time, serial);
         if name.len() + SUFFIX_MAX > NAME_MAX {
             return None;
@@ -380,18 +392,21 @@ mod tests {
         .map(OsString::from)
         .into();
         let log = OsStr::new("a.log");
-        let free = free_name(log, NOW, |name| taken.contains(name));
+        let free = free_name(log, NOW, None, |name| taken.contains(name));
         assert_eq!(free, Some("a.log-20251124T210000Z-3".into()));
-        let free = free_name(OsStr::new("b.log"), NOW, |name| taken.contains(name));
+        let newest = Some((NOW, 4));
+        let after = free_name(log, NOW, newest, |name| taken.contains(name));
+        assert_eq!(after, Some("a.log-20251124T210000Z-5".into()));
+        let free = free_name(OsStr::new("b.log"), NOW, None, |name| taken.contains(name));
         assert_eq!(free, Some("b.log-20251124T210000Z".into()));
     }
 
     #[test]
     fn a_rotated_name_leaves_room_for_its_suffix() {
         let fits = "x".repeat(NAME_MAX - STAMP - SUFFIX_MAX);
-        assert!(free_name(OsStr::new(&fits), NOW, |_| false).is_some());
+        assert!(free_name(OsStr::new(&fits), NOW, None, |_| false).is_some());
         let long = fits + "x";
-        assert_eq!(free_name(OsStr::new(&long), NOW, |_| false), None);
+        assert_eq!(free_name(OsStr::new(&long), NOW, None, |_| false), None);
     }
 
     proptest! {

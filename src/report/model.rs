@@ -15,6 +15,10 @@ use crate::plan::outcome::{Ended, OperationOutcome, Outcome, Status};
 use crate::plan::time::Time;
 
 /// All that is known of a run when it is over, also of one that failed before there was a plan.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the run"
+)]
 #[derive(Clone, Debug, Default)]
 pub struct Run<'a> {
     /// The subcommand.
@@ -46,6 +50,8 @@ pub struct Run<'a> {
     pub warnings: Vec<String>,
     /// What failed outside of the operations.
     pub errors: Vec<Failure>,
+    /// A signal ended it before there was an outcome.
+    pub interrupted: bool,
     /// `--verbose`.
     pub verbose: bool,
     /// Leave out the lists of items, as the history does.
@@ -89,6 +95,9 @@ impl Verdict {
 pub fn verdict(run: &Run) -> Verdict {
     if run.skipped.is_some() {
         return Verdict::Skipped;
+    }
+    if run.interrupted {
+        return Verdict::Interrupted;
     }
     let Some(outcome) = run.outcome else {
         return Verdict::Failure;

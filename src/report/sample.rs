@@ -205,15 +205,8 @@ fn logs(tree: &mut Tree) -> OperationPlan {
 fn models(tree: &mut Tree) -> OperationPlan {
     let (root, top) = tree.root(Role::Models, "models");
     let (archive, _) = tree.root(Role::Archive, "models/archived");
-    tree.inventory.archives.push(Archive {
-        root: archive,
-        models: vec![root],
-        inside: true,
-        versions: Vec::new(),
-        unlisted: Vec::new(),
-        restored: std::collections::HashMap::new(),
-        torn: false,
-    });
+    let archive = Archive::empty(archive, vec![root], true);
+    tree.inventory.archives.push(archive);
     let mut plan = OperationPlan::new(Operation::ModelArchiving);
     let old = tree.file(top, b"whale_v1.pkl", 48 * MIB);
     let older = Older {

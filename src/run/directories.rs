@@ -107,7 +107,8 @@ fn candidates(config: &Config, wanted: &Wanted<'_>) -> Vec<Candidate> {
     let mut list = Vec::new();
     if let Some((role, dirs)) = wanted.typed {
         for dir in dirs {
-            let path = clean(&wanted.typed_base.join(dir));
+            let path = roots::without_dots(&wanted.typed_base.join(dir));
+            add_inner(&mut list, config, wanted, &path);
             list.push(candidate(config, wanted, role, path, true));
         }
     }
@@ -117,7 +118,8 @@ fn candidates(config: &Config, wanted: &Wanted<'_>) -> Vec<Candidate> {
     {
         if !wanted.is_typed(*role) {
             let named = *origin != DirectoryOrigin::Default;
-            list.push(candidate(config, wanted, *role, path.clone(), named));
+            let path = roots::without_dots(path);
+            list.push(candidate(config, wanted, *role, path, named));
         }
     }
     add_archives(&mut list, &config.policies.models, config, wanted);
@@ -150,6 +152,23 @@ fn candidate(
             required: named && !matches!(role, Role::Archive | Role::Target),
         },
         named,
+    }
+}
+
+/// A directory typed from elsewhere has no configuration that says what lies in it: `cache/models`
+/// is a model directory by default, so `models` in a typed `/srv/bot/cache` is taken for one too.
+fn add_inner(list: &mut Vec<Candidate>, config: &Config, wanted: &Wanted<'_>, typed: &Path) {
+    for other in &config.directories {
+        let parts: Vec<_> = other.written.components().collect();
+        for at in 1..parts.len() {
+            let (outer, inner): (PathBuf, PathBuf) =
+                (parts[..at].iter().collect(), parts[at..].iter().collect());
+            if !wanted.is_typed(other.role) && outer.is_relative() && typed.ends_with(&outer) {
+                let mut inner = candidate(config, wanted, other.role, typed.join(inner), false);
+                inner.spec.active = false;
+                list.push(inner);
+            }
+        }
     }
 }
 

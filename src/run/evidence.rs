@@ -68,9 +68,12 @@ pub struct Basis<'a> {
     pub watch: &'a dyn Watch,
 }
 
-/// The clock, unless it jumped.
+/// The clock, and whether it jumped; with `force` it did not.
 #[must_use]
-pub fn clock(now: Time, inventory: &Inventory, last_run: Option<Time>) -> Clock {
+pub fn clock(now: Time, inventory: &Inventory, last_run: Option<Time>, force: bool) -> Clock {
+    if force {
+        return Clock::at(now);
+    }
     let newest = inventory
         .entries
         .iter()

@@ -28,7 +28,7 @@ pub fn explain(session: &Session, job: &Job<'_>, path: &Path) -> Exit {
 fn answer(session: &Session, job: &Job<'_>, path: &Path) -> Result<Exit, Early> {
     let directories = operate::open(session, job)?;
     let memory = Memory::read_only(session)?;
-    let (plan, _) = operate::plan(session, job, &directories, &memory)?;
+    let operate::Planned { plan, .. } = operate::plan(session, job, &directories, &memory)?;
     let wanted = absolute(&session.typed_base(), path);
     let verdicts = verdicts(&plan, &wanted);
     if verdicts.is_empty() {

@@ -187,6 +187,7 @@ fn one(
             target: None,
         },
         cycle: false,
+        force: session.config.policies.logs.force,
         timeout: None,
         restore: None,
     };
@@ -234,6 +235,7 @@ fn cycle_job<'a>(session: &Session, cycle: &cli::Cycle, timeout: Option<Duration
             ..Wanted::default()
         },
         cycle: true,
+        force: cycle.force,
         timeout,
         restore: None,
     }

@@ -37,6 +37,8 @@ pub struct Job<'a> {
     pub cycle: bool,
     /// Not begun after so long.
     pub timeout: Option<Duration>,
+    /// `--force`: rules of age hold though the clock jumped.
+    pub force: bool,
     /// What to restore, where that is the job.
     pub restore: Option<restore::Wanted<'a>>,
 }
@@ -84,7 +86,12 @@ fn perform(session: &Session, job: &Job<'_>) -> Result<Exit, Early> {
     };
     let ticks = memory.state.processes.host.clone();
     let before = job.cycle.then(|| read_metrics(&directories, Some(&ticks)));
-    let (plan, host) = plan(session, job, &directories, &memory)?;
+    let Planned {
+        plan,
+        host,
+        warnings,
+    } = plan(session, job, &directories, &memory)?;
+    memory.warnings.extend(warnings);
     let outcome = if dry_run {
         Outcome::shown(plan)
     } else {
@@ -142,16 +149,29 @@ fn acquire(session: &Session, directories: &Directories) -> Result<Locks, Early>
     })
 }
 
+/// A plan, with what it was made from beside the inventory.
+pub struct Planned {
+    /// What will be done.
+    pub plan: Plan,
+    /// The processes.
+    pub host: Host,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+}
+
+const JUMPED: &str = "the clock jumped since the last run, so nothing is judged by its age; \
+                      --force overrides";
+
 /// Looks, and decides.
 pub fn plan(
     session: &Session,
     job: &Job<'_>,
     directories: &Directories,
     memory: &Memory,
-) -> Result<(Plan, Host), Early> {
+) -> Result<Planned, Early> {
     let mut inventory = look(session, directories);
     if session.signals.received().is_some() {
-        return Err(Early::new(Exit::Failure, Vec::new()));
+        return Err(Early::interrupted());
     }
     if let Some(models) = job.restore {
         let operations = vec![super::restore::plan(&inventory, models)?];
@@ -159,9 +179,13 @@ pub fn plan(
             inventory,
             operations,
         };
-        return Ok((plan, Host::default()));
+        return Ok(Planned {
+            plan,
+            host: Host::default(),
+            warnings: Vec::new(),
+        });
     }
-    let clock = evidence::clock(session.now, &inventory, memory.state.last_run);
+    let clock = evidence::clock(session.now, &inventory, memory.state.last_run, job.force);
     let host = host(session, job, directories, memory);
     let basis = Basis {
         policies: &session.config.policies,
@@ -175,7 +199,15 @@ pub fn plan(
         inventory,
         operations,
     };
-    Ok((plan, host))
+    Ok(Planned {
+        plan,
+        host,
+        warnings: clock
+            .jumped
+            .then(|| JUMPED.to_owned())
+            .into_iter()
+            .collect(),
+    })
 }
 
 /// The process table, where an operation of the job looks at processes.

@@ -1,5 +1,7 @@
 //! `restore-models`: list, verify, bring back.
 
+use std::collections::HashSet;
+
 use super::directories::{Directories, Wanted};
 use super::evidence::Quiet;
 use super::memory::Memory;
@@ -12,7 +14,7 @@ use crate::fs::evidence;
 use crate::plan::action::{Operation, OperationPlan, Plan};
 use crate::plan::entry::{Inventory, Role};
 use crate::plan::outcome::Outcome;
-use crate::plan::restore::{self, Wanted as Models};
+use crate::plan::restore::{self, RestoreError, Wanted as Models};
 use crate::plan::versions::{self, Stored};
 use crate::report::rows::{Check, FileRow, ModelRow, Rows, VersionRow};
 use crate::report::trouble::Failure;
@@ -50,6 +52,7 @@ fn job<'a>(session: &Session, args: &'a cli::RestoreModels, answering: bool) -> 
             target,
         },
         cycle: false,
+        force: false,
         timeout: None,
         restore: (!answering).then_some(models),
     }
@@ -61,13 +64,15 @@ fn job<'a>(session: &Session, args: &'a cli::RestoreModels, answering: bool) -> 
 /// Names that mean nothing, or more than one thing.
 pub fn plan(inventory: &Inventory, models: Models<'_>) -> Result<OperationPlan, Early> {
     let target = inventory.roots_of(Role::Target).next();
-    restore::plan(inventory, models, target).map_err(|errors| {
-        let lines = errors.into_iter().map(|error| Failure {
-            error: error.to_string(),
-            ..Failure::default()
-        });
-        Early::new(Exit::Usage, lines.collect())
-    })
+    restore::plan(inventory, models, target).map_err(refuse)
+}
+
+fn refuse(errors: Vec<RestoreError>) -> Early {
+    let lines = errors.into_iter().map(|error| Failure {
+        error: error.to_string(),
+        ..Failure::default()
+    });
+    Early::new(Exit::Usage, lines.collect())
 }
 
 /// Lists or verifies: nothing is planned.
@@ -77,10 +82,11 @@ fn answer(session: &Session, args: &cli::RestoreModels, job: &Job<'_>) -> Result
     let inventory = operate::look(session, &directories);
     let mut planned = OperationPlan::new(Operation::ModelRestoring);
     planned.problems.clone_from(&inventory.problems);
+    let selected = restore::select(&inventory, &args.models).map_err(refuse)?;
     let rows = if args.verify {
-        verify(session, args, &directories, &inventory)
+        verify(session, &selected, &directories, &inventory)
     } else {
-        list(args, &inventory)
+        list(&selected, &inventory)
     };
     let outcome = Outcome::shown(Plan {
         inventory,
@@ -94,9 +100,17 @@ fn answer(session: &Session, args: &cli::RestoreModels, job: &Job<'_>) -> Result
     Ok(session.deliver(&mut run, exit))
 }
 
-fn list(args: &cli::RestoreModels, inventory: &Inventory) -> Rows {
+/// Versions by archive and number.
+type Selected = HashSet<(usize, usize)>;
+
+fn list(selected: &Selected, inventory: &Inventory) -> Rows {
     let rows = versions::models(inventory)
         .into_iter()
+        .filter_map(|mut model| {
+            let wanted = |version: &Stored| selected.contains(&(version.archive, version.number));
+            model.versions.retain(wanted);
+            (!model.versions.is_empty()).then_some(model)
+        })
         .map(|model| ModelRow {
             versions: model
                 .versions
@@ -109,37 +123,25 @@ fn list(args: &cli::RestoreModels, inventory: &Inventory) -> Rows {
                 .collect(),
             model: model.original,
         })
-        .filter(|row| {
-            let paths = row.versions.iter().map(|version| &version.path);
-            is_asked(args, std::iter::once(&row.model).chain(paths))
-        })
         .collect();
     Rows::Models(rows)
 }
 
 fn verify(
     session: &Session,
-    args: &cli::RestoreModels,
+    selected: &Selected,
     directories: &Directories,
     inventory: &Inventory,
 ) -> Rows {
     let rows = versions::to_verify(inventory)
         .into_iter()
-        .filter(|version| is_asked(args, std::iter::once(&version.archived)))
+        .filter(|version| selected.contains(&(version.archive, version.number)))
         .map(|version| FileRow {
             check: check(session, directories, inventory, &version),
             path: version.archived,
         })
         .collect();
     Rows::Files(rows)
-}
-
-/// Whether a MODEL was typed that is one of these paths or the end of one; all, where none was.
-fn is_asked<'a>(
-    args: &cli::RestoreModels,
-    mut paths: impl Iterator<Item = &'a std::path::PathBuf>,
-) -> bool {
-    args.models.is_empty() || paths.any(|path| args.models.iter().any(|name| path.ends_with(name)))
 }
 
 fn check(

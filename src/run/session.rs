@@ -12,7 +12,7 @@ use crate::config::error::ConfigError;
 use crate::config::literal;
 use crate::config::locate::Surroundings;
 use crate::exit::Exit;
-use crate::fs::lease;
+use crate::fs::{lease, roots};
 use crate::plan::host::Ticks;
 use crate::plan::time::Time;
 use crate::report::look::Color;
@@ -51,13 +51,29 @@ pub struct Early {
     pub exit: Exit,
     /// Why, a line each.
     pub errors: Vec<Failure>,
+    /// By a signal.
+    pub interrupted: bool,
 }
 
 impl Early {
     /// With these errors.
     #[must_use]
     pub const fn new(exit: Exit, errors: Vec<Failure>) -> Self {
-        Self { exit, errors }
+        Self {
+            exit,
+            errors,
+            interrupted: false,
+        }
+    }
+
+    /// A signal came before there was a plan.
+    #[must_use]
+    pub const fn interrupted() -> Self {
+        Self {
+            exit: Exit::Partial,
+            errors: Vec::new(),
+            interrupted: true,
+        }
     }
 
     /// With one error.
@@ -138,6 +154,8 @@ impl Session {
         let failed = |error: std::io::Error| Early::line(Exit::Failure, &error);
         let signals = Signals::listen().map_err(failed)?;
         lease::ignore_break_signal().map_err(failed)?;
+        let mut config = config;
+        config.base = roots::without_dots(&config.base);
         Ok(Self {
             cli,
             surroundings,
@@ -200,6 +218,7 @@ impl Session {
     pub fn report_early(&self, command: &str, early: Early) -> Exit {
         let mut run = self.run(command);
         run.errors = early.errors;
+        run.interrupted = early.interrupted;
         self.deliver(&mut run, early.exit)
     }
 

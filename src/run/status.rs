@@ -41,7 +41,7 @@ fn report(session: &Session, args: &cli::Status) -> Result<StatusReport, Early> 
     let job = job(session);
     let directories = operate::open(session, &job)?;
     let memory = Memory::tolerant(session);
-    let (plan, _) = operate::plan(session, &job, &directories, &memory)?;
+    let operate::Planned { plan, .. } = operate::plan(session, &job, &directories, &memory)?;
     let directory_rows = directory_rows(&plan.inventory, &session.config.policies);
     let (agents, processes) = listings(&plan, args.agents);
     let operations = operation_rows(session, plan, &memory.state);
@@ -98,6 +98,7 @@ fn job(session: &Session) -> Job<'static> {
             ..Wanted::default()
         },
         cycle: true,
+        force: false,
         timeout: None,
         restore: None,
     }

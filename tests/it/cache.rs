@@ -356,7 +356,7 @@ fn a_file_in_use_stays() {
                   f=os.open(sys.argv[1],os.O_RDONLY|os.O_NOATIME)\n\
                   m=mmap.mmap(f,0,prot=mmap.PROT_READ)\nos.close(f)\n\
                   print('ready',flush=True)\nsys.stdin.read()\n";
-    let mut mapper = Command::new("python3")
+    let mut holder = Command::new("python3")
         .args(["-c", script])
         .arg(&mapped)
         .stdin(Stdio::piped())
@@ -364,10 +364,10 @@ fn a_file_in_use_stays() {
         .spawn()
         .unwrap();
     let mut ready = [0; 6];
-    std::io::Read::read_exact(mapper.stdout.as_mut().unwrap(), &mut ready).unwrap();
+    std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut ready).unwrap();
     let (ran, report) = tree.json(&[&["-C", "."], &ALL[..]].concat());
     let pid = sleeper.id();
-    for child in [&mut sleeper, &mut mapper] {
+    for child in [&mut sleeper, &mut holder] {
         child.kill().unwrap();
         child.wait().unwrap();
     }

@@ -568,7 +568,7 @@ fn cache() -> World {
             u32::from(30 - number) * DAY + Duration::from_secs(5),
         );
     }
-    tree.aged("cache/new", vec![99; 4 << 10], Duration::from_secs(60));
+    tree.aged("cache/new", vec![99; 4 << 10], Duration::from_mins(1));
     World::new(tree)
 }
 

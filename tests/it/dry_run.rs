@@ -181,7 +181,7 @@ fn changes(line: &str) -> bool {
     let plain = name
         .trim_end_matches("at2")
         .trim_end_matches("at")
-        .trim_end_matches("s");
+        .trim_end_matches('s');
     let opens_to_write = name.starts_with("open")
         && ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC"]
             .iter()

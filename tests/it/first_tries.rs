@@ -37,7 +37,7 @@ fn one_cycle_puts_a_neglected_directory_in_order() {
     let rotated: Vec<_> = tree
         .files()
         .into_iter()
-        .filter(|path| path.starts_with("logs/app.log-") && path.ends_with(".gz"))
+        .filter(|path| path.starts_with("logs/app.log-") && path.ends_with("Z.gz"))
         .collect();
     assert_eq!(rotated.len(), 1, "{rotated:?}");
     assert!(

@@ -159,10 +159,10 @@ fn a_forbidden_directory_of_the_configuration_is_refused() {
             ("..", "holds "),
             ("/proc/sys", "is below /proc"),
         ] {
-            tree.config(&format!(
+            tree.config(
                 "[cache]\nmax_size = '1000TiB'\n[logs]\nmax_file_size = '1000TiB'\n\
-                 [models]\narchive_after = '5000w'\n"
-            ));
+                 [models]\narchive_after = '5000w'\n",
+            );
             let text = fs::read_to_string(tree.path("sysopt.toml")).unwrap();
             let head = format!("[{section}]\n");
             let named = format!("{head}directories = ['{path}']\n");

@@ -2,7 +2,9 @@
 
 #![allow(
     clippy::disallowed_methods,
-    reason = "tests build and change trees themselves"
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "tests build and change trees themselves, and end where something is not as it should be"
 )]
 
 mod cache;
@@ -20,6 +22,7 @@ mod layers;
 mod locks;
 mod logs;
 mod models;
+mod models_review;
 mod names;
 mod require;
 mod restore;

@@ -1,6 +1,6 @@
 //! Moving models into an archive, and removing versions from it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -9,16 +9,15 @@ use std::path::{Path, PathBuf};
 use super::remove::remove_found;
 use super::step::{Found, Halt, Step, entry_of, vanished};
 use super::{Run, disk, with};
-use crate::fs::books::{self, ArchiveBooks};
+use crate::fs::books::ArchiveBooks;
 use crate::fs::compress::{self, forget_pages};
+use crate::fs::digests::Digests;
 use crate::fs::dir;
 use crate::fs::evidence;
 use crate::fs::lease::{self, Use};
 use crate::fs::temporary::{Temporary, times};
 use crate::plan::action::{ArchiveModel, ExpireModel, Subject};
-use crate::plan::archive::{
-    Archive, DIGESTS, Event, MANIFEST, MANIFEST_SCHEMA, ManifestLine, StoredPath,
-};
+use crate::plan::archive::{DIGESTS, Event, MANIFEST, MANIFEST_SCHEMA, ManifestLine, StoredPath};
 use crate::plan::entry::{Inventory, Owner};
 use crate::plan::policy::Codec;
 
@@ -33,7 +32,7 @@ pub struct OpenArchive {
     pub dir: OwnedFd,
     pub books: ArchiveBooks,
     owner: Owner,
-    digests: BTreeMap<PathBuf, String>,
+    digests: Digests,
 }
 
 impl Archives {
@@ -41,37 +40,34 @@ impl Archives {
     pub fn close(&mut self, inventory: &Inventory) -> Vec<(PathBuf, String)> {
         let mut faults = Vec::new();
         for (index, archive) in self.open.drain() {
-            if let Err(error) = archive.write_digests() {
-                let root = inventory.archives[index].root;
-                let shown = inventory.root(root).shown.join(MANIFEST);
-                faults.push((shown, error.to_string()));
+            if let Err(error) = archive.books.write_digests(&archive.digests) {
+                faults.push((shown(inventory, index, DIGESTS), error.to_string()));
             }
         }
         faults
     }
 }
 
-fn digests_of(archive: &Archive) -> BTreeMap<PathBuf, String> {
-    let there = archive.versions.iter().filter(|v| v.entry.is_some());
-    let digests = there.map(|version| {
-        let line = &version.line;
-        (line.archived_path.0.clone(), line.stored_sha256.clone())
-    });
-    digests.collect()
-}
-
-impl OpenArchive {
-    fn write_digests(&self) -> io::Result<()> {
-        let list: Vec<_> = self
-            .digests
-            .iter()
-            .map(|(path, sum)| (path.clone(), sum.clone()))
-            .collect();
-        self.books.write_digests(&list)
-    }
+fn shown(inventory: &Inventory, archive: usize, name: &str) -> PathBuf {
+    let root = inventory.archives[archive].root;
+    inventory.root(root).shown.join(name)
 }
 
 impl Run<'_> {
+    /// Completes the lists of archives that a killed run left behind; what failed, by path.
+    pub fn complete_archives(&mut self) -> Vec<(PathBuf, String)> {
+        let mut faults = Vec::new();
+        for (index, archive) in self.inventory.archives.iter().enumerate() {
+            if !archive.is_behind() {
+                continue;
+            }
+            if let Err(Halt::Failed(error)) = self.open_archive(index) {
+                faults.push((shown(self.inventory, index, MANIFEST), error.to_string()));
+            }
+        }
+        faults
+    }
+
     /// Moves a model: the manifest first, then one rename that replaces nothing.
     pub fn archive(&mut self, subject: Subject, model: &ArchiveModel) -> Result<Step, Halt> {
         let id = entry_of(subject)?;
@@ -131,13 +127,16 @@ impl Run<'_> {
             .books
             .append(line)
             .map_err(with("cannot write the manifest"))?;
-        let moved = if dir::look_at(&parent)?.device == found.seen.device {
-            rename_in(found, file, &parent, name)
-        } else {
-            self.copy_in(found, file, &parent, name, &line.sha256)
-        };
-        let archive = self.opened(model.archive)?;
-        archive.settle(model, line, moved.is_ok());
+        let mut arrived = false;
+        let here = dir::look_at(&parent).map_err(Halt::from);
+        let moved = here.and_then(|here| {
+            if here.device == found.seen.device {
+                rename_in(found, file, &parent, name, &mut arrived)
+            } else {
+                self.copy_in(found, file, (&parent, name), &line.sha256, &mut arrived)
+            }
+        });
+        self.opened(model.archive)?.settle(line, arrived);
         moved.map(Step::done)
     }
 
@@ -150,6 +149,7 @@ impl Run<'_> {
         line: &ManifestLine,
     ) -> Result<Step, Halt> {
         let watch = self.surroundings;
+        let recorded = self.recorded(model.archive, &model.to);
         let archive = self.opened(model.archive)?;
         let (parent, name) = archive.place(&model.to)?;
         let (stored, _) = dir::open_file(&parent, name).map_err(vanished)?;
@@ -157,9 +157,14 @@ impl Run<'_> {
             return Err(Halt::Changed("the archived file is another now".to_owned()));
         }
         stored.sync_all()?;
+        // Newer by this, and never older: as the plan ranks it.
+        let recorded = recorded.map_or(line.mtime_ns, |recorded| recorded.mtime_ns);
         archive
             .books
-            .append(line)
+            .append(&ManifestLine {
+                mtime_ns: line.mtime_ns.max(recorded),
+                ..line.clone()
+            })
             .map_err(with("cannot write the manifest"))?;
         remove_found(found, Some(file))?;
         dir::sync(&*found.parent)?;
@@ -169,14 +174,21 @@ impl Run<'_> {
         })
     }
 
+    /// The line of a version.
+    fn recorded(&self, archive: usize, path: &Path) -> Option<ManifestLine> {
+        let mut versions = self.inventory.archives[archive].versions.iter();
+        let version = versions.find(|version| version.line.archived_path.0 == path);
+        version.map(|version| version.line.clone())
+    }
+
     /// Another filesystem: copy, sync, read back, publish, and only then remove the original.
     fn copy_in(
         &self,
         found: &Found<'_>,
         file: &File,
-        parent: &OwnedFd,
-        name: &std::ffi::OsStr,
+        (parent, name): (&OwnedFd, &std::ffi::OsStr),
         sum: &str,
+        arrived: &mut bool,
     ) -> Result<i64, Halt> {
         let stat = found.seen.stat;
         let made = Temporary::new(parent).map_err(with("cannot copy"))?;
@@ -188,6 +200,7 @@ impl Run<'_> {
             return Err(Halt::Changed("it changed while it was copied".to_owned()));
         }
         made.publish(name).map_err(with("cannot publish"))?;
+        *arrived = true;
         dir::sync(parent)?;
         remove_found(found, Some(file))?;
         dir::sync(&*found.parent)?;
@@ -199,25 +212,29 @@ impl Run<'_> {
         let id = entry_of(subject)?;
         let found = self.find(id)?;
         let file = found.open_if_readable()?;
-        let listed = self.inventory.archives[version.archive]
-            .versions
-            .iter()
-            .find(|known| known.line.archived_path.0 == version.path)
-            .map(|known| known.line.clone());
-        let now = self.surroundings.now;
+        let line = self
+            .recorded(version.archive, &version.path)
+            .ok_or_else(|| Halt::Failed(io::ErrorKind::NotFound.into()))?;
+        let gone = ManifestLine {
+            event: Event::Expired,
+            time: self.surroundings.now,
+            ..line.clone()
+        };
         self.open_archive(version.archive)?;
         let archive = self.opened(version.archive)?;
-        archive.digests.remove(&version.path);
-        archive.write_digests()?;
-        if let Some(line) = listed {
+        let sum = archive.digests.remove(&version.path);
+        let written = archive.books.write_digests(&archive.digests);
+        let removed = written
+            .and_then(|()| archive.books.append(&gone))
+            .map_err(|error| Halt::from(with("cannot write the lists of the archive")(error)))
+            .and_then(|()| remove_found(&found, file.as_ref()));
+        if let Err(halt) = removed {
+            // It is still there, and both lists have to say so.
             archive
-                .books
-                .append(&ManifestLine {
-                    event: Event::Expired,
-                    time: now,
-                    ..line
-                })
-                .map_err(with("cannot write the manifest"))?;
+                .digests
+                .extend(sum.map(|sum| (version.path.clone(), sum)));
+            let _ = archive.books.append(&line);
+            return Err(halt);
         }
         let freed = if found.seen.stat.links <= 1 {
             disk(found.entry.disk_usage())
@@ -229,25 +246,6 @@ impl Run<'_> {
         Ok(Step::done(freed))
     }
 
-    /// A run that ended early left lists of digests that do not name everything: opens the archives
-    /// whose list is not up to date, so that closing them writes it. What failed, by path.
-    pub fn refresh_digests(&mut self) -> Vec<(PathBuf, String)> {
-        let mut faults = Vec::new();
-        for (index, archive) in self.inventory.archives.iter().enumerate() {
-            let open = self.surroundings.roots.get(archive.root);
-            let Some(dir) = open.fd.as_ref().filter(|_| !archive.versions.is_empty()) else {
-                continue;
-            };
-            let list: Vec<_> = digests_of(archive).into_iter().collect();
-            if !books::digests_are(dir, &list)
-                && let Err(Halt::Failed(error)) = self.open_archive(index)
-            {
-                faults.push((open.spec.shown.join(DIGESTS), error.to_string()));
-            }
-        }
-        faults
-    }
-
     /// Opens an archive and its records, making both where they are missing.
     pub fn open_archive(&mut self, index: usize) -> Result<(), Halt> {
         if self.archives.open.contains_key(&index) {
@@ -257,7 +255,18 @@ impl Run<'_> {
         let owner = self.owner_for(index);
         let dir = self.archive_dir(index, owner)?;
         let books = ArchiveBooks::open(&dir).map_err(with("cannot open the manifest"))?;
-        let digests = digests_of(archive);
+        for line in &archive.corrections {
+            books
+                .append(line)
+                .map_err(with("cannot write the manifest"))?;
+        }
+        // A version that was lost stays listed, so that `sha256sum -c` names it too; as does a
+        // file that only this list knows, after its manifest was lost.
+        let mut digests = archive.digests.clone();
+        digests.extend(archive.versions.iter().map(|version| {
+            let line = &version.line;
+            (line.archived_path.0.clone(), line.stored_sha256.clone())
+        }));
         self.archives.open.insert(
             index,
             OpenArchive {
@@ -316,11 +325,12 @@ impl Run<'_> {
 }
 
 impl OpenArchive {
-    /// Makes the records say what is there: a line without its file would look like a loss.
-    fn settle(&mut self, model: &ArchiveModel, line: &ManifestLine, moved: bool) {
-        if moved || evidence::exists(&self.dir, &model.to) {
-            let sum = line.stored_sha256.clone();
-            self.digests.insert(model.to.clone(), sum);
+    /// Makes the records say what is there: a line without its file would look like a loss, and
+    /// with another's file of that name like damage.
+    fn settle(&mut self, line: &ManifestLine, arrived: bool) {
+        if arrived {
+            let path = line.archived_path.0.clone();
+            self.digests.insert(path, line.stored_sha256.clone());
         } else {
             let _ = self.books.append(&ManifestLine {
                 event: Event::Expired,
@@ -367,11 +377,12 @@ fn rename_in(
     file: &File,
     parent: &OwnedFd,
     name: &std::ffi::OsStr,
+    arrived: &mut bool,
 ) -> Result<i64, Halt> {
     if lease::hold_against_users(file) == Use::Busy {
         return Err(Halt::Changed("somebody uses it now".to_owned()));
     }
-    // The digest is that of these times; under the lease nobody can begin to write.
+    // The digest in the manifest is of what was read before the lease.
     if !found.seen.unchanged(&dir::look_at(file)?) {
         return Err(Halt::Changed("it changed after it was read".to_owned()));
     }
@@ -391,6 +402,7 @@ fn rename_in(
         dir::rename_new(parent, name, from, found.name)?;
         return Err(Halt::Changed("it changed in the last instant".to_owned()));
     }
+    *arrived = true;
     dir::sync(parent)?;
     dir::sync(from)?;
     Ok(0)

@@ -104,6 +104,10 @@ impl Run<'_> {
         let mut outcome = OperationOutcome::default();
         let mut freed = 0;
         self.announce(operation);
+        if operation.operation == Operation::ModelArchiving && (self.surroundings.stop)().is_none()
+        {
+            outcome.faults = self.complete_archives();
+        }
         for (number, action) in (0_u32..).zip(&operation.actions) {
             let step = if (self.surroundings.stop)().is_some() {
                 Err(Halt::Stopped)
@@ -114,10 +118,6 @@ impl Run<'_> {
             };
             freed += record(&mut outcome, number, step);
             self.surroundings.progress.action();
-        }
-        if operation.operation == Operation::ModelArchiving && (self.surroundings.stop)().is_none()
-        {
-            outcome.faults = self.refresh_digests();
         }
         outcome.faults.extend(self.archives.close(self.inventory));
         outcome.bytes_freed = Some(freed);

@@ -84,5 +84,67 @@ pub fn remove_found(found: &Found<'_>, file: Option<&File>) -> Result<(), Halt> 
         }
         forget_pages(file);
     }
+    // What was decided, and of a model proved, is about what was found then.
+    let now = dir::look(&*found.parent, found.name).map_err(vanished)?;
+    if !found.seen.unchanged(&now) {
+        return Err(Halt::Changed("it changed meanwhile".to_owned()));
+    }
     step::unlink(&*found.parent, found.name).map_err(vanished)
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "tests build and change trees themselves"
+)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::path::Path;
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::plan::entry::{Inventory, RootId, Walk};
+
+    /// Finds `model`, lets somebody do something, and removes it; whether it is still there.
+    fn removed_after(act: impl Fn(&Path)) -> std::io::Result<(Result<(), Halt>, bool)> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("model");
+        std::fs::write(&path, b"weights")?;
+        let parent = dir::open_root(dir.path())?;
+        let seen = dir::look(&parent, OsStr::new("model"))?;
+        let mut inventory = Inventory::default();
+        let top =
+            inventory.add_directory(RootId(0), None, OsStr::new(""), &seen.stat, Walk::Walked);
+        let id = inventory.add_entry(top, OsStr::new("model"), &seen.stat);
+        let found = Found {
+            parent: Rc::new(parent),
+            name: OsStr::new("model"),
+            entry: inventory.entry(id),
+            seen,
+        };
+        let file = dir::open_file(&*found.parent, found.name)?.0;
+        act(&path);
+        let removed = remove_found(&found, Some(&file));
+        Ok((removed, path.exists()))
+    }
+
+    #[test]
+    fn what_changed_since_it_was_found_is_not_removed() -> std::io::Result<()> {
+        assert!(matches!(removed_after(|_| ())?, (Ok(()), false)));
+        let written = removed_after(|path| drop(std::fs::write(path, b"WEIGHTS")))?;
+        assert!(
+            matches!(written, (Err(Halt::Changed(_)), true)),
+            "{written:?}"
+        );
+        let replaced = removed_after(|path| {
+            let new = path.with_extension("new");
+            let _ = std::fs::write(&new, b"another");
+            let _ = std::fs::rename(new, path);
+        })?;
+        assert!(
+            matches!(replaced, (Err(Halt::Changed(_)), true)),
+            "{replaced:?}"
+        );
+        Ok(())
+    }
 }

@@ -39,7 +39,9 @@ impl Run<'_> {
             .path
             .file_name()
             .ok_or_else(|| Halt::Failed(io::ErrorKind::InvalidInput.into()))?;
-        if let Some(step) = already_there(&parent, name, &restore.line, self.surroundings)? {
+        if let Some(mut step) = already_there(&parent, name, &restore.line, self.surroundings)? {
+            let there = "it is there already, with the same content".to_owned();
+            step.note = self.record_use(restore).or(Some(there));
             return Ok(step);
         }
         let made = Temporary::new(&parent).map_err(with("cannot restore"))?;
@@ -59,26 +61,37 @@ impl Run<'_> {
         made.file().sync_all()?;
         let written = dir::look_at(made.file())?.stat.blocks;
         // Recorded before it appears: a model that is back counts as used from now on.
-        if restore.home {
-            self.record_use(restore)?;
-        }
+        let note = self.record_use(restore);
         made.publish(name).map_err(with("cannot publish"))?;
         dir::sync(&parent)?;
-        Ok(Step::done(-disk(written.saturating_mul(512))))
+        Ok(Step {
+            note,
+            ..Step::done(-disk(written.saturating_mul(512)))
+        })
     }
 
-    fn record_use(&mut self, restore: &Restore) -> Result<(), Halt> {
-        let time = self.surroundings.now;
-        self.open_archive(restore.archive)?;
-        self.opened(restore.archive)?
-            .books
-            .append(&ManifestLine {
-                event: Event::Restored,
-                time,
-                ..restore.line.clone()
-            })
-            .map_err(with("cannot write the manifest"))?;
-        Ok(())
+    /// Records that a model is back in its place. An archive that can only be read gives its
+    /// models back all the same: what could not be recorded is only told.
+    fn record_use(&mut self, restore: &Restore) -> Option<String> {
+        if !restore.home {
+            return None;
+        }
+        let line = ManifestLine {
+            event: Event::Restored,
+            time: self.surroundings.now,
+            ..restore.line.clone()
+        };
+        let opened = self.open_archive(restore.archive);
+        let recorded = opened
+            .and_then(|()| self.opened(restore.archive))
+            .and_then(|archive| Ok(archive.books.append(&line)?));
+        match recorded {
+            Err(Halt::Failed(error)) => Some(format!(
+                "the manifest could not be told, so only its access time says that it is used: \
+                 {error}"
+            )),
+            _ => None,
+        }
     }
 
     /// The directory that the model goes to, made where it is missing.
@@ -124,10 +137,7 @@ fn already_there(
             && evidence::hex(evidence::digest(&file, watch)?) == line.sha256)
     };
     if dir::open_file(parent, name).and_then(same)? {
-        return Ok(Some(Step {
-            note: Some("it is there already, with the same content".to_owned()),
-            ..Step::done(0)
-        }));
+        return Ok(Some(Step::done(0)));
     }
     Err(Halt::Failed(io::Error::new(
         io::ErrorKind::AlreadyExists,

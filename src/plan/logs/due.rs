@@ -40,7 +40,10 @@ pub(super) fn decide(
             return Err(obstacle);
         }
         let taken = |name: &OsStr| names.contains(&(directory, name));
-        let to = rotated::free_name(series.log, clock.now, taken).ok_or(Keep::NameTooLong)?;
+        let newest = series.copies.keys().next_back();
+        let newest = newest.map(|copy| (copy.time, copy.serial));
+        let to =
+            rotated::free_name(series.log, clock.now, newest, taken).ok_or(Keep::NameTooLong)?;
         Ok((reason, to))
     });
     match verdict {

@@ -62,7 +62,8 @@ pub(super) fn unique(
     if published(survey, names, id, codec).is_some() {
         return Ok(compress(packed, true));
     }
-    let mut stamped = rotated::free_name(name, entry.mtime, taken).ok_or(Keep::NameTooLong)?;
+    let mut stamped =
+        rotated::free_name(name, entry.mtime, None, taken).ok_or(Keep::NameTooLong)?;
     stamped.push(codec.suffix());
     Ok(compress(stamped, false))
 }

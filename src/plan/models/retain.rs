@@ -36,6 +36,8 @@ struct Holding<'a> {
     copies: Vec<Copy<'a>>,
     /// Actions that archive, by group.
     arrivals: Vec<Vec<u32>>,
+    /// Files that cannot be what was archived: they stay, and nothing goes in their favour.
+    damaged: Vec<EntryId>,
 }
 
 /// Verdicts on all that is in the archives.
@@ -60,6 +62,17 @@ pub(super) fn plan(survey: &Survey, moved: &[Moved], plan: &mut OperationPlan) {
             ));
         }
         missing += lost;
+        if !holding.damaged.is_empty() {
+            plan.warnings.push(format!(
+                "{} archived versions have another size than recorded in {} (restore-models \
+                 --verify names them)",
+                holding.damaged.len(),
+                inventory.root(archive.root).shown.display()
+            ));
+        }
+        for id in &holding.damaged {
+            plan.keep(Subject::Entry(*id), Keep::Damaged);
+        }
         holding.expire(survey, number, plan);
     }
     plan.metadata.insert("families", json!(families));
@@ -112,6 +125,10 @@ impl<'a> Holding<'a> {
         }
         for (number, version) in archive.versions.iter().enumerate() {
             let Some(id) = version.entry else { continue };
+            if version.is_damaged(inventory.entry(id).size) {
+                holding.damaged.push(id);
+                continue;
+            }
             let original = &version.line.original_path.0;
             let (again, recorded) = (again.get(&number).copied(), Time(version.line.mtime_ns));
             let copy = Copy {

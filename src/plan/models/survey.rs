@@ -140,7 +140,11 @@ impl<'a> Survey<'a> {
     /// The archive for a model, or why it cannot go there.
     pub(super) fn archive_for(&self, due: &Due) -> Result<usize, &'static str> {
         let number = due.archive.ok_or("no archive serves its directory")?;
-        let root = self.inventory.root(self.inventory.archives[number].root);
+        let archive = &self.inventory.archives[number];
+        if archive.unreadable {
+            return Err("the manifest of its archive cannot be read");
+        }
+        let root = self.inventory.root(archive.root);
         let walked = |top: DirId| self.inventory.directory(top).walk == Walk::Walked;
         if root.top.is_none_or(walked) {
             Ok(number)

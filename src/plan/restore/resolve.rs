@@ -35,6 +35,34 @@ impl Catalogue {
         self.0.iter().filter_map(|model| model.versions.first())
     }
 
+    /// All versions, by archive and number.
+    pub(super) fn all(&self) -> impl Iterator<Item = (usize, usize)> {
+        let versions = self.0.iter().flat_map(|model| &model.versions);
+        versions.map(|version| (version.archive, version.number))
+    }
+
+    /// All versions of the models of that name, and those archived under it, by archive and
+    /// number.
+    pub(super) fn called(&self, inventory: &Inventory, typed: &OsStr) -> Vec<(usize, usize)> {
+        let name = plain(Path::new(typed));
+        for tier in TIERS {
+            let models = self.0.iter().flat_map(|model| {
+                let all = is_called(inventory, model, &name, tier);
+                let versions = model.versions.iter();
+                let name = &name;
+                versions
+                    .filter(move |version| all || is_archived_as(inventory, version, name, tier))
+            });
+            let found: Vec<(usize, usize)> = models
+                .map(|version| (version.archive, version.number))
+                .collect();
+            if !found.is_empty() {
+                return found;
+            }
+        }
+        Vec::new()
+    }
+
     /// The version that a name means.
     pub(super) fn resolve(
         &self,

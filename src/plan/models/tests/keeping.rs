@@ -28,15 +28,7 @@ pub(super) fn fresh() -> Tree {
 }
 
 pub(super) fn archive_of(root: RootId, models: Vec<RootId>, inside: bool) -> Archive {
-    Archive {
-        root,
-        models,
-        inside,
-        versions: Vec::new(),
-        unlisted: Vec::new(),
-        restored: std::collections::HashMap::new(),
-        torn: false,
-    }
+    Archive::empty(root, models, inside)
 }
 
 #[test]

@@ -126,18 +126,19 @@ impl World {
             entry: ids.get(path).copied(),
         });
         let mut inventory = tree.inventory;
+        let versions: Vec<Version> = versions.collect();
+        let listed = versions.iter().map(|version| &version.line);
+        let listed = listed.map(|line| (line.archived_path.0.clone(), line.stored_sha256.clone()));
         inventory.archives.push(Archive {
-            root: archive,
-            models: vec![models],
-            inside: true,
-            versions: versions.collect(),
+            digests: listed.collect(),
+            versions,
             unlisted: self
                 .unlisted
                 .iter()
                 .filter_map(|path| ids.get(path).copied())
                 .collect(),
             restored: self.restored.clone(),
-            torn: false,
+            ..Archive::empty(archive, vec![models], true)
         });
         let wanted = digests_wanted(policy, &inventory, &Claims::none(&inventory), CLOCK);
         inventory.digests = wanted.into_iter().map(|id| (id, digests[&id])).collect();
