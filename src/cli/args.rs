@@ -10,8 +10,8 @@ use clap::{ArgGroup, Args, ValueEnum, ValueHint};
 pub struct Cycle {
     /// Run every operation now, due or not
     ///
-    /// In this version every operation is due in every cycle, so this changes nothing. It does not
-    /// lift the suspension of age rules after the clock has jumped.
+    /// In this version every operation is due in every cycle. It also lifts the suspension of age
+    /// rules after the clock has jumped.
     #[arg(long)]
     pub force: bool,
 
@@ -82,8 +82,8 @@ pub struct RestoreModels {
     /// Models: archived name, original name, NAME@DATE
     ///
     /// An original name means its newest version; NAME@DATE, with the date as the list shows it or
-    /// as YYYYMMDD, means that version. A path, or the end of one, does too. --list takes names
-    /// without a date, and --verify takes archived names.
+    /// as YYYYMMDD, means that version. A name may be a path or the end of one. With --list or
+    /// --verify, only these are listed or verified, with all their versions.
     #[arg(value_name = "MODEL")]
     pub models: Vec<OsString>,
 
@@ -149,7 +149,7 @@ pub struct RotateLogs {
 
     /// Rotate every log that is not empty
     ///
-    /// Due or not.
+    /// Due or not. It also lifts the suspension of age rules after the clock has jumped.
     #[arg(long)]
     pub force: bool,
 
