@@ -28,7 +28,7 @@ complete -c sysopt -n "__fish_sysopt_needs_command" -s C -l base -d 'What relati
 complete -c sysopt -n "__fish_sysopt_needs_command" -s c -l config -d 'This configuration file' -r -F
 complete -c sysopt -n "__fish_sysopt_needs_command" -l format -d 'Report as text, json or prometheus' -r -f -a "text\t'For people; the default'
 json\t'One JSON document, also when the run fails'
-prometheus\t'The text format of Prometheus; only with status'"
+prometheus\t'The text format of Prometheus, for status; not in this version'"
 complete -c sysopt -n "__fish_sysopt_needs_command" -l color -d 'Use colour: auto, always or never' -r -f -a "auto\t'Where the output is a terminal; the default'
 always\t'Also in files and pipes'
 never\t'Nowhere'"
@@ -64,7 +64,7 @@ complete -c sysopt -n "__fish_sysopt_using_subcommand cycle" -s C -l base -d 'Wh
 complete -c sysopt -n "__fish_sysopt_using_subcommand cycle" -s c -l config -d 'This configuration file' -r -F
 complete -c sysopt -n "__fish_sysopt_using_subcommand cycle" -l format -d 'Report as text, json or prometheus' -r -f -a "text\t'For people; the default'
 json\t'One JSON document, also when the run fails'
-prometheus\t'The text format of Prometheus; only with status'"
+prometheus\t'The text format of Prometheus, for status; not in this version'"
 complete -c sysopt -n "__fish_sysopt_using_subcommand cycle" -l color -d 'Use colour: auto, always or never' -r -f -a "auto\t'Where the output is a terminal; the default'
 always\t'Also in files and pipes'
 never\t'Nowhere'"
@@ -88,7 +88,7 @@ complete -c sysopt -n "__fish_sysopt_using_subcommand archive-models" -s C -l ba
 complete -c sysopt -n "__fish_sysopt_using_subcommand archive-models" -s c -l config -d 'This configuration file' -r -F
 complete -c sysopt -n "__fish_sysopt_using_subcommand archive-models" -l format -d 'Report as text, json or prometheus' -r -f -a "text\t'For people; the default'
 json\t'One JSON document, also when the run fails'
-prometheus\t'The text format of Prometheus; only with status'"
+prometheus\t'The text format of Prometheus, for status; not in this version'"
 complete -c sysopt -n "__fish_sysopt_using_subcommand archive-models" -l color -d 'Use colour: auto, always or never' -r -f -a "auto\t'Where the output is a terminal; the default'
 always\t'Also in files and pipes'
 never\t'Nowhere'"
@@ -104,7 +104,7 @@ complete -c sysopt -n "__fish_sysopt_using_subcommand restore-models" -s C -l ba
 complete -c sysopt -n "__fish_sysopt_using_subcommand restore-models" -s c -l config -d 'This configuration file' -r -F
 complete -c sysopt -n "__fish_sysopt_using_subcommand restore-models" -l format -d 'Report as text, json or prometheus' -r -f -a "text\t'For people; the default'
 json\t'One JSON document, also when the run fails'
-prometheus\t'The text format of Prometheus; only with status'"
+prometheus\t'The text format of Prometheus, for status; not in this version'"
 complete -c sysopt -n "__fish_sysopt_using_subcommand restore-models" -l color -d 'Use colour: auto, always or never' -r -f -a "auto\t'Where the output is a terminal; the default'
 always\t'Also in files and pipes'
 never\t'Nowhere'"
@@ -119,20 +119,20 @@ complete -c sysopt -n "__fish_sysopt_using_subcommand restore-models" -s v -l ve
 complete -c sysopt -n "__fish_sysopt_using_subcommand restore-models" -l no-progress -d 'Show no progress bar'
 complete -c sysopt -n "__fish_sysopt_using_subcommand restore-models" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sysopt -n "__fish_sysopt_using_subcommand rotate-logs" -l max-size -d 'Rotate a log of this size or more' -r
-complete -c sysopt -n "__fish_sysopt_using_subcommand rotate-logs" -l keep -d 'Keep N rotated files of each log' -r
+complete -c sysopt -n "__fish_sysopt_using_subcommand rotate-logs" -l keep -d 'Keep N rotated files of each log; 0 keeps all' -r
 complete -c sysopt -n "__fish_sysopt_using_subcommand rotate-logs" -l compress -d 'Compress: none, gzip or zstd' -r -f -a "none\t'Not at all'
 gzip\t'As gzip does, to .gz'
 zstd\t'As zstd does, to .zst'"
-complete -c sysopt -n "__fish_sysopt_using_subcommand rotate-logs" -l mode -d 'How: auto, rename, copy-truncate or punch' -r -f -a "auto\t'The first lossless way that is possible, else keep the log; the default'
+complete -c sysopt -n "__fish_sysopt_using_subcommand rotate-logs" -l mode -d 'How: auto, rename, copy-truncate or punch' -r -f -a "auto\t'Rename it where no program has it open for writing, else keep it; the default'
 rename\t'Rename it and create a new one, for writers that reopen'
-copy-truncate\t'Copy it and cut it, for writers that append and never reopen'
-punch\t'Copy it and free its blocks, lossless for every writer; its length stays'"
+copy-truncate\t'Copy it and cut it, for writers that append and never reopen; not in this version'
+punch\t'Copy it and free its blocks, for every writer; its length stays; not in this version'"
 complete -c sysopt -n "__fish_sysopt_using_subcommand rotate-logs" -l explain -d 'Say what would happen to PATH, and why' -r -F
 complete -c sysopt -n "__fish_sysopt_using_subcommand rotate-logs" -s C -l base -d 'What relative paths are relative to' -r -f -a "(__fish_complete_directories)"
 complete -c sysopt -n "__fish_sysopt_using_subcommand rotate-logs" -s c -l config -d 'This configuration file' -r -F
 complete -c sysopt -n "__fish_sysopt_using_subcommand rotate-logs" -l format -d 'Report as text, json or prometheus' -r -f -a "text\t'For people; the default'
 json\t'One JSON document, also when the run fails'
-prometheus\t'The text format of Prometheus; only with status'"
+prometheus\t'The text format of Prometheus, for status; not in this version'"
 complete -c sysopt -n "__fish_sysopt_using_subcommand rotate-logs" -l color -d 'Use colour: auto, always or never' -r -f -a "auto\t'Where the output is a terminal; the default'
 always\t'Also in files and pipes'
 never\t'Nowhere'"
@@ -152,7 +152,7 @@ complete -c sysopt -n "__fish_sysopt_using_subcommand clean-cache" -s C -l base 
 complete -c sysopt -n "__fish_sysopt_using_subcommand clean-cache" -s c -l config -d 'This configuration file' -r -F
 complete -c sysopt -n "__fish_sysopt_using_subcommand clean-cache" -l format -d 'Report as text, json or prometheus' -r -f -a "text\t'For people; the default'
 json\t'One JSON document, also when the run fails'
-prometheus\t'The text format of Prometheus; only with status'"
+prometheus\t'The text format of Prometheus, for status; not in this version'"
 complete -c sysopt -n "__fish_sysopt_using_subcommand clean-cache" -l color -d 'Use colour: auto, always or never' -r -f -a "auto\t'Where the output is a terminal; the default'
 always\t'Also in files and pipes'
 never\t'Nowhere'"
@@ -163,18 +163,18 @@ complete -c sysopt -n "__fish_sysopt_using_subcommand clean-cache" -s q -l quiet
 complete -c sysopt -n "__fish_sysopt_using_subcommand clean-cache" -s v -l verbose -d 'List every item, also what was kept'
 complete -c sysopt -n "__fish_sysopt_using_subcommand clean-cache" -l no-progress -d 'Show no progress bar'
 complete -c sysopt -n "__fish_sysopt_using_subcommand clean-cache" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c sysopt -n "__fish_sysopt_using_subcommand status" -l history -d 'Show the last N runs, or 10' -r
+complete -c sysopt -n "__fish_sysopt_using_subcommand status" -l history -d 'Show the last N cycles, or 10' -r
 complete -c sysopt -n "__fish_sysopt_using_subcommand status" -s C -l base -d 'What relative paths are relative to' -r -f -a "(__fish_complete_directories)"
 complete -c sysopt -n "__fish_sysopt_using_subcommand status" -s c -l config -d 'This configuration file' -r -F
 complete -c sysopt -n "__fish_sysopt_using_subcommand status" -l format -d 'Report as text, json or prometheus' -r -f -a "text\t'For people; the default'
 json\t'One JSON document, also when the run fails'
-prometheus\t'The text format of Prometheus; only with status'"
+prometheus\t'The text format of Prometheus, for status; not in this version'"
 complete -c sysopt -n "__fish_sysopt_using_subcommand status" -l color -d 'Use colour: auto, always or never' -r -f -a "auto\t'Where the output is a terminal; the default'
 always\t'Also in files and pipes'
 never\t'Nowhere'"
 complete -c sysopt -n "__fish_sysopt_using_subcommand status" -l lock-wait -d 'Wait that long for another sysopt on the same directories' -r
 complete -c sysopt -n "__fish_sysopt_using_subcommand status" -l threads -d 'Use at most N threads, at least 1' -r
-complete -c sysopt -n "__fish_sysopt_using_subcommand status" -l agents -d 'Show the agents in full'
+complete -c sysopt -n "__fish_sysopt_using_subcommand status" -l agents -d 'Show more of the agents, in JSON'
 complete -c sysopt -n "__fish_sysopt_using_subcommand status" -s n -l dry-run -d 'Print the plan, change nothing'
 complete -c sysopt -n "__fish_sysopt_using_subcommand status" -s q -l quiet -d 'Print nothing when all went well, for cron'
 complete -c sysopt -n "__fish_sysopt_using_subcommand status" -s v -l verbose -d 'List every item, also what was kept'
@@ -185,7 +185,7 @@ complete -c sysopt -n "__fish_sysopt_using_subcommand config" -s C -l base -d 'W
 complete -c sysopt -n "__fish_sysopt_using_subcommand config" -s c -l config -d 'This configuration file' -r -F
 complete -c sysopt -n "__fish_sysopt_using_subcommand config" -l format -d 'Report as text, json or prometheus' -r -f -a "text\t'For people; the default'
 json\t'One JSON document, also when the run fails'
-prometheus\t'The text format of Prometheus; only with status'"
+prometheus\t'The text format of Prometheus, for status; not in this version'"
 complete -c sysopt -n "__fish_sysopt_using_subcommand config" -l color -d 'Use colour: auto, always or never' -r -f -a "auto\t'Where the output is a terminal; the default'
 always\t'Also in files and pipes'
 never\t'Nowhere'"

@@ -93,8 +93,8 @@ pub struct GlobalArgs {
     /// Report as text, json or prometheus
     ///
     /// How stdout reports. text is for people, and the default. json is one JSON document, also
-    /// when the run fails. prometheus is the text format of Prometheus, only with status; with
-    /// anything else it is a usage error.
+    /// when the run fails. prometheus is the text format of Prometheus, for status; it is not in
+    /// this version, and a usage error.
     #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     #[arg(
         default_value_t,
@@ -138,7 +138,7 @@ pub struct GlobalArgs {
 
     /// Use at most N threads, at least 1
     ///
-    /// Without it, as many as there are cores. 1 makes the order of system calls deterministic.
+    /// This version works with one thread, whatever N is.
     #[arg(long, global = true, value_name = "N", hide_short_help = true)]
     pub threads: Option<NonZeroUsize>,
 }
@@ -149,13 +149,11 @@ pub enum Command {
     /// Run every operation that is due, in order
     ///
     /// The operations are, in this order: garbage, cache, logs, models, agents, processes. All
-    /// plans are made before anything is changed, and one that cannot be made does not stop the
-    /// others. An item that fails does not stop the rest: it is in the report, and the exit code
-    /// is 3.
+    /// plans are made before anything is changed. An item that fails does not stop the rest: it is
+    /// in the report, and the exit code is 3.
     ///
-    /// Cache, logs and models are due by their intervals, or when their filesystem is over the
-    /// configured pressure; garbage, agents and processes are due in every cycle. A cycle that
-    /// starts too early is skipped with code 0 and says when the next one is due.
+    /// In this version every operation is due in every cycle: intervals, backing off after failures
+    /// and filesystem pressure are configured and checked, but have no effect yet.
     #[command(after_help = help::short(help::Page::Cycle))]
     #[command(after_long_help = help::long(help::Page::Cycle))]
     Cycle(Cycle),
@@ -163,8 +161,8 @@ pub enum Command {
     /// Move old models into the archive
     ///
     /// A model that was not used for a week (--older-than) goes into the archive, with its
-    /// checksum in a manifest, and can be restored at any time. Models that are in use, pinned,
-    /// the target of a symlink, or the newest of their family stay where they are.
+    /// checksum in a manifest, and can be restored as long as it is kept there. Models that are in
+    /// use, pinned, the target of a symlink, or the newest of their family stay where they are.
     ///
     /// Models are never unpickled or run. The last version of a model is never expired.
     #[command(after_help = help::short(help::Page::ArchiveModels))]
@@ -186,12 +184,12 @@ pub enum Command {
 
     /// Rotate, compress and expire logs
     ///
-    /// A log that reached its size or age is rotated to a dated name beside it, compressed, read
+    /// A log that reached its size or age is renamed to a dated name beside it, compressed, read
     /// back and compared; only then is the source removed. Rotated files beyond the limits are
     /// expired. Nothing is shifted from number to number, and no file is ever overwritten.
     ///
-    /// No line is lost while a program writes: where that cannot be promised, the log is kept and
-    /// the report says why and what would help.
+    /// A log that a program has open for writing is kept, and the report names the program, unless
+    /// --mode rename says that it reopens its log. No line is lost either way.
     #[command(after_help = help::short(help::Page::RotateLogs))]
     #[command(after_long_help = help::long(help::Page::RotateLogs))]
     RotateLogs(RotateLogs),
@@ -209,8 +207,9 @@ pub enum Command {
 
     /// Show the machine, what is due, and the history
     ///
-    /// Also the directories, the agents and the busiest processes. It never writes, never needs root, and ends with code 0 also when things are bad: read the
-    /// figures, or take them as JSON or for Prometheus.
+    /// Also the directories, the agents and the busiest processes. It never writes, never needs
+    /// root, and ends with code 0 also when things are bad: read the figures, or take them as JSON.
+    /// A configuration that is wrong is code 2 here too.
     #[command(after_help = help::short(help::Page::Status))]
     #[command(after_long_help = help::long(help::Page::Status))]
     Status(Status),
@@ -231,7 +230,7 @@ pub enum Format {
     Text,
     /// One JSON document, also when the run fails
     Json,
-    /// The text format of Prometheus; only with status
+    /// The text format of Prometheus, for status; not in this version
     Prometheus,
 }
 

@@ -10,7 +10,8 @@ use clap::{ArgGroup, Args, ValueEnum, ValueHint};
 pub struct Cycle {
     /// Run every operation now, due or not
     ///
-    /// Also while backing off. It also lifts the suspension of age rules after the clock has jumped.
+    /// In this version every operation is due in every cycle. It also lifts the suspension of age
+    /// rules after the clock has jumped.
     #[arg(long)]
     pub force: bool,
 
@@ -57,19 +58,19 @@ pub struct ArchiveModels {
 
     /// Keep N versions of each model; 0 keeps all
     ///
-    /// Older versions in the archive are expired, but never the last one of a model.
+    /// That is, of each family. Older versions in the archive are expired, but never the last one.
     #[arg(long, value_name = "N")]
     pub max_archived: Option<u32>,
 
     /// Compress: none, gzip or zstd
     ///
-    /// A compressed copy is kept only where it saves 10 % or more.
+    /// Not in this version: models are archived as they are, and a warning says so.
     #[arg(long, value_enum, value_name = "CODEC", hide_possible_values = true)]
     pub compress: Option<Codec>,
 
     /// Say what would happen to PATH, and why
     ///
-    /// By which rule, and when. Nothing is changed.
+    /// By which rule. Nothing is changed.
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub explain: Option<PathBuf>,
 }
@@ -80,8 +81,9 @@ pub struct ArchiveModels {
 pub struct RestoreModels {
     /// Models: archived name, original name, NAME@DATE
     ///
-    /// An original name means its newest version; NAME@DATE, with the date as the list shows it,
-    /// means that version. With --list or --verify, only these are listed or verified.
+    /// An original name means its newest version; NAME@DATE, with the date as the list shows it or
+    /// as YYYYMMDD, means that version. A name may be a path or the end of one. With --list or
+    /// --verify, only these are listed or verified, with all their versions.
     #[arg(value_name = "MODEL")]
     pub models: Vec<OsString>,
 
@@ -91,7 +93,7 @@ pub struct RestoreModels {
 
     /// Verify the sha256 of every archived file
     ///
-    /// A mismatch or a missing file ends with code 3.
+    /// Against the manifest. A mismatch or a missing file ends with code 3.
     #[arg(long, conflicts_with_all = ["all", "to"])]
     pub verify: bool,
 
@@ -100,6 +102,10 @@ pub struct RestoreModels {
     pub all: bool,
 
     /// Restore into DIR, not to the original place
+    ///
+    /// A model that was named gets its original file name there; with --all its path below the base
+    /// is kept. DIR is made where it is missing, and is relative to the current directory (to -C if
+    /// given).
     #[arg(long, value_name = "DIR", requires = "selection", value_hint = ValueHint::DirPath)]
     pub to: Option<PathBuf>,
 }
@@ -118,7 +124,7 @@ pub struct RotateLogs {
     #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
     pub max_size: Option<String>,
 
-    /// Keep N rotated files of each log
+    /// Keep N rotated files of each log; 0 keeps all
     #[arg(long, value_name = "N")]
     pub keep: Option<u32>,
 
@@ -130,29 +136,26 @@ pub struct RotateLogs {
 
     /// How: auto, rename, copy-truncate or punch
     ///
-    /// auto, the default, takes the first way that cannot lose a line, else keeps the log and says
-    /// why.
+    /// auto, the default, renames a log that no program has open for writing, and keeps any other
+    /// and says why.
     ///
-    /// rename is for programs that reopen their log: it is renamed and a new one is made.
+    /// rename also takes a log that is open: for programs that reopen their log. It is renamed and
+    /// a new one is made; the rotated file is compressed once nobody writes to it.
     ///
-    /// copy-truncate is for programs that append and never reopen: the head is compressed, then
-    /// cut from the live file. It loses nothing on ext4, XFS and f2fs; elsewhere what is written
-    /// in the instant of the cut can be lost, and the report says so.
-    ///
-    /// punch is for every program: the head is compressed, then its blocks are freed. The live
-    /// file keeps its length and begins with a hole.
+    /// copy-truncate and punch, for programs that never reopen, are not in this version: a log that
+    /// is due is left alone with a warning.
     #[arg(long, value_enum, value_name = "MODE", hide_possible_values = true)]
     pub mode: Option<RotationMode>,
 
     /// Rotate every log that is not empty
     ///
-    /// Due or not.
+    /// Due or not. It also lifts the suspension of age rules after the clock has jumped.
     #[arg(long)]
     pub force: bool,
 
     /// Say what would happen to PATH, and why
     ///
-    /// By which rule, and when. Nothing is changed.
+    /// By which rule. Nothing is changed.
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub explain: Option<PathBuf>,
 }
@@ -185,7 +188,7 @@ pub struct CleanCache {
 
     /// Say what would happen to PATH, and why
     ///
-    /// By which rule, and when. Nothing is changed.
+    /// By which rule. Nothing is changed.
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub explain: Option<PathBuf>,
 }
@@ -193,14 +196,15 @@ pub struct CleanCache {
 /// The arguments of `status`.
 #[derive(Args, Clone, Debug)]
 pub struct Status {
-    /// Show the last N runs, or 10
+    /// Show the last N cycles, or 10
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "10")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub history: Option<u32>,
 
-    /// Show the agents in full
+    /// Show more of the agents, in JSON
     ///
-    /// For each: name, pid, start, user, state, CPU, memory, threads, open files, and warnings.
+    /// Beside the agents themselves: rules of which fewer run than expected, recommendations, and
+    /// how far sysopt could see.
     #[arg(long)]
     pub agents: bool,
 }
@@ -265,12 +269,12 @@ pub enum Codec {
 /// How a log is rotated while programs may write to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum RotationMode {
-    /// The first lossless way that is possible, else keep the log; the default
+    /// Rename it where no program has it open for writing, else keep it; the default
     Auto,
     /// Rename it and create a new one, for writers that reopen
     Rename,
-    /// Copy it and cut it, for writers that append and never reopen
+    /// Copy it and cut it, for writers that append and never reopen; not in this version
     CopyTruncate,
-    /// Copy it and free its blocks, lossless for every writer; its length stays
+    /// Copy it and free its blocks, for every writer; its length stays; not in this version
     Punch,
 }

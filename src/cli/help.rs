@@ -45,17 +45,18 @@ pub const VALUES: &[Entry] = &[
 pub const EXIT_STATUS: &[Entry] = &[
     (
         "0",
-        "All that was due is done; also when nothing was due, when backing off, and dry runs.",
+        "All that was to be done is done, or there was nothing to do; also dry runs, and status.",
     ),
     (
         "1",
-        "It could not do its job at all, or could not report it.",
+        "It could not do its job at all, or could not report it. Also where the state is of a newer \
+         sysopt.",
     ),
     ("2", "Usage or configuration error; nothing was touched."),
     (
         "3",
-        "Finished, and some items failed, or --timeout ended it: each is in the report. Also a dry \
-         run that could not read a directory.",
+        "Finished, and some items failed, or --timeout ended it: each is in the report. Also where a \
+         configured directory is missing or cannot be read, in a dry run too.",
     ),
     (
         "11",
@@ -77,7 +78,7 @@ pub const ENVIRONMENT: &[Entry] = &[
     ),
     (
         "XDG_CONFIG_HOME",
-        "Where sysopt/sysopt.toml is searched; $HOME/.config where it is not set.",
+        "Where sysopt/sysopt.toml is searched; $HOME/.config where it is not set or not absolute.",
     ),
     (
         "XDG_CACHE_HOME, HOME",
@@ -101,7 +102,7 @@ pub const FILES: &[Entry] = &[
     ),
     (
         "BASE/.sysopt/history.jsonl",
-        "The last reports, one in a line, without their items.",
+        "The reports of the last cycles, one in a line, without their items.",
     ),
     (
         "ARCHIVE/manifest.jsonl, ARCHIVE/SHA256SUMS",
@@ -170,7 +171,7 @@ const SYSOPT: &[Entry] = &[
 const CYCLE: &[Entry] = &[
     ("sysopt -C . cycle -n", "What would happen here?"),
     ("sysopt -C . cycle", "Do that"),
-    ("sysopt -C . cycle --only logs --force", "Only logs, now"),
+    ("sysopt -C . cycle --only logs", "Only logs"),
     (
         "*/30 * * * * sysopt -qc /srv/bot/sysopt.toml cycle --lock-wait 5min",
         "A line for crontab: mail comes only when something failed",
@@ -239,12 +240,8 @@ const CLEAN_CACHE: &[Entry] = &[
 
 const STATUS: &[Entry] = &[
     ("sysopt -C . status", "How are things?"),
-    ("sysopt -C . status --history 5", "The last five runs"),
+    ("sysopt -C . status --history 5", "The last five cycles"),
     ("sysopt -C . --format json status", "The same for scripts"),
-    (
-        "sysopt -C . --format prometheus status",
-        "For the textfile collector of node_exporter",
-    ),
 ];
 
 const CONFIG: &[Entry] = &[

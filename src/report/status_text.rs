@@ -48,7 +48,8 @@ pub(super) fn write(status: &StatusReport, look: Look, out: &mut dyn Write) -> i
 }
 
 /// Lists of processes that have a line, with its name.
-const LISTS: [(&str, &str); 3] = [
+const LISTS: [(&str, &str); 4] = [
+    ("agents", "agents"),
     ("top_by_cpu", "top cpu"),
     ("top_by_memory", "top memory"),
     ("zombies", "zombies"),

@@ -4,7 +4,7 @@
 //! hand-written roff in `man/parts`; exit codes, environment, files and examples are those of
 //! `--help`. `man/sysopt.toml.5` is hand-written as a whole.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt::Write;
 use std::fs;
@@ -14,8 +14,11 @@ use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
+use serde_json::Value;
 use sysopt::cli::Cli;
 use sysopt::cli::help::{self, Entry, Page};
+
+use crate::fixture::Tree;
 
 type Fallible<T> = Result<T, Box<dyn Error>>;
 
@@ -93,6 +96,100 @@ fn hand_written_pages_name_only_options_that_exist() -> Fallible<()> {
         }
     }
     Ok(())
+}
+
+/// The page of the configuration names every key, with its default, and none that does not exist.
+#[test]
+fn the_page_of_the_configuration_is_complete() -> Fallible<()> {
+    let page = fs::read_to_string(in_repository(Path::new("man/sysopt.toml.5")))?;
+    let documented = documented_keys(&page);
+    let existing = existing_keys()?;
+    let names = |keys: &BTreeMap<String, Option<Value>>| -> BTreeSet<String> {
+        keys.keys().cloned().collect()
+    };
+    assert_eq!(names(&documented), names(&existing));
+    for (key, default) in &existing {
+        // Rules have no values unless a file has them.
+        if !key.starts_with("agents.rule.") {
+            assert_eq!(&documented[key], default, "default of {key}");
+        }
+    }
+    Ok(())
+}
+
+/// The keys under the headings `[table]` and `[[table.rule]]`, with what stands after `=`.
+fn documented_keys(page: &str) -> BTreeMap<String, Option<Value>> {
+    let mut keys = BTreeMap::new();
+    let mut section: Option<String> = None;
+    let mut before = "";
+    for line in page.lines() {
+        if let Some(title) = line.strip_prefix(".SH ").or(line.strip_prefix(".SS ")) {
+            section = match title.trim_matches(|c| c == '[' || c == ']') {
+                "TOP LEVEL" => Some(String::new()),
+                name => title.starts_with('[').then(|| format!("{name}.")),
+            };
+            if let Some(rule) = title.strip_prefix("[[") {
+                keys.insert(rule.trim_end_matches(']').to_owned(), None);
+            }
+        } else if let Some(section) = section.as_ref().filter(|_| matches!(before, ".TP" | ".TQ")) {
+            let (names, default) = match line.split_once("\\fR = ") {
+                Some((names, default)) => (names, Some(default)),
+                None => (line.split(", for example ").next().unwrap_or(line), None),
+            };
+            let default =
+                default.map(|text| plain(text).replace("\\(dq", "\"").replace("\\-", "-"));
+            let default = default.and_then(|text| serde_json::from_str(&text).ok());
+            for name in names.split(", ") {
+                keys.insert(
+                    format!("{section}{}", plain(name)),
+                    default.as_ref().map(number),
+                );
+            }
+        }
+        before = line;
+    }
+    keys
+}
+
+/// The keys that `config` shows, with their defaults, and those of `[[agents.rule]]` from the file
+/// that `config --init` writes.
+fn existing_keys() -> Fallible<BTreeMap<String, Option<Value>>> {
+    let tree = Tree::new();
+    let shown: Value = serde_json::from_str(&tree.run(&["config", "--format", "json"]).stdout)?;
+    let mut keys = BTreeMap::new();
+    for (name, node) in shown["values"].as_object().ok_or("no values")? {
+        let leaf = node.get("source").is_some();
+        let members = if leaf { None } else { node.as_object() };
+        for (key, node) in members.into_iter().flatten() {
+            keys.insert(format!("{name}.{key}"), default(node));
+        }
+        if leaf {
+            // The base has no default of its own.
+            let unset = name == "root";
+            keys.insert(name.clone(), default(node).filter(|_| !unset));
+        }
+    }
+    tree.run(&["config", "--init"]);
+    let commented = fs::read_to_string(tree.path("sysopt.toml"))?;
+    let (_, rule) = commented.split_once("# [[agents.rule]]").ok_or("no rule")?;
+    for line in rule.lines().skip(1).take_while(|line| !line.is_empty()) {
+        if let Some((key, _)) = line.trim_start_matches("# ").split_once(" = ") {
+            keys.insert(format!("agents.rule.{key}"), None);
+        }
+    }
+    Ok(keys)
+}
+
+fn default(node: &Value) -> Option<Value> {
+    let value = node.get("value").filter(|value| !value.is_null())?;
+    Some(number(value))
+}
+
+/// 90 and 90.0 are the same default.
+fn number(value: &Value) -> Value {
+    value
+        .as_f64()
+        .map_or_else(|| value.clone(), |number| Value::from(number))
 }
 
 /// A word of roff without its changes of font.
