@@ -29,6 +29,7 @@ use super::policy::LogsPolicy;
 use super::reason::{Keep, Reason};
 use super::scope;
 use super::time::Clock;
+use crate::plan::readable;
 use survey::{Names, Survey};
 
 /// What is decided before retention.
@@ -152,7 +153,7 @@ fn describe(plan: &mut OperationPlan, survey: &Survey, decided: &Decided) {
         };
         plan.warnings.push(format!(
             "{}{others} is due and was left alone: {what}",
-            path.display()
+            readable::path(path)
         ));
     }
 }

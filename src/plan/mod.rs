@@ -21,6 +21,7 @@ pub mod order;
 pub mod outcome;
 pub mod policy;
 pub mod processes;
+pub mod readable;
 pub mod reason;
 pub mod restore;
 pub mod retention;

@@ -26,6 +26,7 @@ use super::family::Family;
 use super::policy::{AgeBy, Codec, ModelsPolicy};
 use super::reason::Keep;
 use super::time::Clock;
+use crate::plan::readable;
 use destination::Names;
 use survey::{Due, Survey};
 
@@ -272,7 +273,7 @@ fn describe(policy: &ModelsPolicy, inventory: &Inventory, plan: &mut OperationPl
         .insert("visibility", json!(inventory.open.visibility));
     let blind: Vec<String> = roots()
         .filter(|id| inventory.atime_mode(*id) == AtimeMode::Noatime)
-        .map(|id| inventory.root(id).shown.display().to_string())
+        .map(|id| readable::path(&inventory.root(id).shown))
         .collect();
     if policy.age_by == AgeBy::Used && !blind.is_empty() {
         plan.warnings.push(format!(
@@ -290,7 +291,7 @@ fn describe(policy: &ModelsPolicy, inventory: &Inventory, plan: &mut OperationPl
     for archive in inventory.archives.iter().filter(|archive| archive.torn) {
         plan.warnings.push(format!(
             "the last line of the manifest in {} was cut short and is ignored",
-            inventory.root(archive.root).shown.display()
+            readable::path(&inventory.root(archive.root).shown)
         ));
     }
     for archive in inventory
@@ -300,7 +301,7 @@ fn describe(policy: &ModelsPolicy, inventory: &Inventory, plan: &mut OperationPl
     {
         plan.warnings.push(format!(
             "an earlier run did not finish the lists in {}: archive-models completes them",
-            inventory.root(archive.root).shown.display()
+            readable::path(&inventory.root(archive.root).shown)
         ));
     }
 }

@@ -14,6 +14,7 @@ use super::action::{Operation, OperationPlan, Place, Restore, Subject, Task, Ver
 use super::entry::{EntryId, Inventory, Kind, Problem, Role, RootId, join_shown};
 use super::reason::Reason;
 use super::versions::{self, Stored, home, shown_original};
+use crate::plan::readable;
 use resolve::Catalogue;
 
 /// What is asked for.
@@ -29,7 +30,11 @@ pub enum Wanted<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RestoreError {
     /// No archive has that name.
-    #[error("no archived model is called '{}'{}", name.display(), suggest("; did you mean", nearest))]
+    #[error(
+        "no archived model is called '{}'{}",
+        readable::path(name),
+        suggest("; did you mean", nearest)
+    )]
     Unknown {
         /// As typed.
         name: OsString,
@@ -37,7 +42,7 @@ pub enum RestoreError {
         nearest: Vec<PathBuf>,
     },
     /// The model is archived, but not with that date.
-    #[error("'{}' has no version of {date}; there are {}", name.display(), dates.join(", "))]
+    #[error("'{}' has no version of {date}; there are {}", readable::path(name), dates.join(", "))]
     NoSuchDate {
         /// As typed, without the date.
         name: OsString,
@@ -47,7 +52,11 @@ pub enum RestoreError {
         dates: Vec<String>,
     },
     /// Several models have that name.
-    #[error("'{}' is ambiguous{}", name.display(), suggest(": it may be", candidates))]
+    #[error(
+        "'{}' is ambiguous{}",
+        readable::path(name),
+        suggest(": it may be", candidates)
+    )]
     Ambiguous {
         /// As typed.
         name: OsString,
@@ -55,16 +64,21 @@ pub enum RestoreError {
         candidates: Vec<PathBuf>,
     },
     /// The manifest lists the file and it is not there.
-    #[error("'{}' is missing from its archive", .0.display())]
+    #[error("'{}' is missing from its archive", readable::path(.0))]
     Missing(PathBuf),
     /// The directory that it came from is not a model directory any more.
-    #[error("'{}' is in no model directory; --to DIR says where it goes", .0.display())]
+    #[error("'{}' is in no model directory; --to DIR says where it goes", readable::path(.0))]
     NoHome(PathBuf),
     /// A different file is where it would go.
-    #[error("'{}' exists and is not the archived file; restore elsewhere with --to DIR", .0.display())]
+    #[error("'{}' exists and is not the archived file; restore elsewhere with --to DIR", readable::path(.0))]
     Exists(PathBuf),
     /// Two versions would become the same file.
-    #[error("'{}' and '{}' would both become '{}'", first.display(), second.display(), to.display())]
+    #[error(
+        "'{}' and '{}' would both become '{}'",
+        readable::path(first),
+        readable::path(second),
+        readable::path(to)
+    )]
     Collision {
         /// Where they would go.
         to: PathBuf,
@@ -81,7 +95,7 @@ fn suggest(words: &str, paths: &[PathBuf]) -> String {
     }
     let quoted: Vec<String> = paths
         .iter()
-        .map(|path| format!("'{}'", path.display()))
+        .map(|path| format!("'{}'", readable::path(path)))
         .collect();
     format!("{words} {}", quoted.join(", "))
 }

@@ -2,28 +2,11 @@
 //! would move the cursor, end a line, or turn the text around.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// A path on one line of text, unambiguous: control characters, invisible ones, bidirectional
-/// overrides and bytes that are not UTF-8 are escaped (`\n`, `\x1b`, `\u{202e}`, `\xff`), and `\`
-/// is doubled.
-#[must_use]
-pub fn path(path: &Path) -> String {
-    let mut text = String::with_capacity(path.as_os_str().len());
-    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
-        for c in chunk.valid().chars() {
-            if c == '\\' {
-                text.push_str("\\\\");
-            } else {
-                push(&mut text, c);
-            }
-        }
-        push_bytes(&mut text, chunk.invalid());
-    }
-    text
-}
+pub use crate::plan::readable::path;
+use crate::plan::readable::{hides, push, push_bytes};
 
 /// Text that may quote foreign names (errors, process names), on one line. A `\` stays, because
 /// what is quoted may be escaped already.
@@ -89,35 +72,6 @@ pub fn cause(error: &str) -> Cow<'_, str> {
     }
     text.push_str(rest);
     Cow::Owned(line(&text).into_owned())
-}
-
-/// Whether a character would not be seen as itself: control characters (Cc), format characters
-/// that hide or reorder text (Unicode Standard Annex #9), and line separators.
-fn hides(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e007f}'
-        )
-}
-
-fn push(text: &mut String, c: char) {
-    match c {
-        '\n' => text.push_str("\\n"),
-        '\r' => text.push_str("\\r"),
-        '\t' => text.push_str("\\t"),
-        c if c.is_ascii_control() => push_bytes(text, &[c as u8]),
-        c if hides(c) => text.extend(c.escape_unicode()),
-        c => text.push(c),
-    }
-}
-
-fn push_bytes(text: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        let _ = write!(text, "\\x{byte:02x}");
-    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::super::action::{OperationPlan, Subject, shown_subject};
 use super::super::entry::{AtimeMode, EntryId, Inventory, RootId};
 use super::super::reason::{Keep, size};
 use super::budget::Ledger;
+use crate::plan::readable;
 
 /// How many reasons a warning names.
 const REASONS: usize = 3;
@@ -72,7 +73,7 @@ fn warn(plan: &mut OperationPlan, inventory: &Inventory, ledger: &Ledger, roots:
         if over > 0 {
             warnings.push(format!(
                 "{} stays {} over its limit of {}: {}",
-                inventory.root(*root).shown.display(),
+                readable::path(&inventory.root(*root).shown),
                 size(over),
                 size(ledger.policy.limit),
                 why(plan, inventory, |other| other == *root)
@@ -95,7 +96,7 @@ fn warn(plan: &mut OperationPlan, inventory: &Inventory, ledger: &Ledger, roots:
             told.push(filesystem);
             warnings.push(format!(
                 "the filesystem of {} stays {} short of min_free: {}",
-                inventory.root(*root).shown.display(),
+                readable::path(&inventory.root(*root).shown),
                 size(missing),
                 why(plan, inventory, |other| {
                     roots.contains(&other) && inventory.root(other).filesystem == filesystem
@@ -143,7 +144,7 @@ fn why(plan: &OperationPlan, inventory: &Inventory, of: impl Fn(RootId) -> bool)
         let _ = write!(
             text,
             "; the largest is '{}' ({}, {reason})",
-            path.display(),
+            readable::path(path),
             size(bytes)
         );
     }

@@ -15,6 +15,7 @@ use super::super::retention::{Cause, Group, Item, Retention, Stay, Verdict};
 use super::super::time::Time;
 use super::survey::Survey;
 use super::{Moved, family_key, gain};
+use crate::plan::readable;
 
 /// A version that is in an archive, or will be.
 struct Copy<'a> {
@@ -58,7 +59,7 @@ pub(super) fn plan(survey: &Survey, moved: &[Moved], plan: &mut OperationPlan) {
         if lost > 0 {
             plan.warnings.push(format!(
                 "{lost} archived versions are missing in {} (restore-models --verify names them)",
-                inventory.root(archive.root).shown.display()
+                readable::path(&inventory.root(archive.root).shown)
             ));
         }
         missing += lost;
@@ -67,7 +68,7 @@ pub(super) fn plan(survey: &Survey, moved: &[Moved], plan: &mut OperationPlan) {
                 "{} archived versions have another size than recorded in {} (restore-models \
                  --verify names them)",
                 holding.damaged.len(),
-                inventory.root(archive.root).shown.display()
+                readable::path(&inventory.root(archive.root).shown)
             ));
         }
         for id in &holding.damaged {
@@ -258,7 +259,7 @@ impl<'a> Holding<'a> {
         plan.warnings.push(format!(
             "{} is {} over max_archive_size: what is left are last versions, models in use, and \
              what this run archives",
-            survey.inventory.root(root).shown.display(),
+            readable::path(&survey.inventory.root(root).shown),
             size(bytes - limit)
         ));
         let entry = plan
