@@ -61,7 +61,7 @@ pub enum RestoreError {
     #[error("'{}' is in no model directory; --to DIR says where it goes", .0.display())]
     NoHome(PathBuf),
     /// A different file is where it would go.
-    #[error("'{}' exists and is not the archived file", .0.display())]
+    #[error("'{}' exists and is not the archived file; restore elsewhere with --to DIR", .0.display())]
     Exists(PathBuf),
     /// Two versions would become the same file.
     #[error("'{}' and '{}' would both become '{}'", first.display(), second.display(), to.display())]

@@ -321,7 +321,6 @@ fn bytes_freed_are_bytes_that_the_filesystem_gave_back() {
 }
 
 #[test]
-#[ignore = "defect: the plan does not count the blocks of directories that it empties, the run does"]
 fn a_dry_run_promises_what_a_run_gives() {
     let tree = Tree::new();
     tree.config("[cache]\nmax_size = '0'\n");

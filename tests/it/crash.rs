@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -144,8 +143,8 @@ fn kill(name: &str, case: &Case, most: usize) {
         let inject = format!("inject={}:signal=KILL:when={}", point.call, point.number);
         let trace = format!("trace={}", point.call);
         let options = ["-e", trace.as_str(), "-e", &inject];
-        let output = strace(&world, &options, case.args);
-        assert_eq!(output.status.signal(), Some(9), "{point:?} {output:?}");
+        let ran = Ran::from(strace(&world, &options, case.args));
+        assert_eq!(ran.signal, Some(9), "{point:?} {ran:?}");
         tried += 1;
         recovers(case, &world, point);
     }
@@ -598,7 +597,7 @@ fn ready<F: Fn()>(test: F) -> bool {
 }
 
 /// Points per test in the short form, chosen so that a test stays under five seconds.
-const FEW: usize = 10;
+const FEW: usize = 14;
 
 macro_rules! cases {
     ($($killed:ident, $refused:ident, $every:ident: $case:ident;)*) => {$(

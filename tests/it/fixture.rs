@@ -109,7 +109,13 @@ impl Tree {
     pub fn as_user<A: AsRef<OsStr>>(&self, id: u32, args: &[A]) -> Command {
         use std::os::unix::process::CommandExt;
         let copy = self.outside().join("sysopt");
-        fs::copy(env!("CARGO_BIN_EXE_sysopt"), &copy).unwrap();
+        // By another process: a child that another test starts while we have the copy open for
+        // writing would keep it from being executed.
+        let copied = Command::new("cp")
+            .arg(env!("CARGO_BIN_EXE_sysopt"))
+            .arg(&copy)
+            .status();
+        assert!(copied.unwrap().success());
         for place in [self.outside(), &self.outside().join("home"), &copy] {
             fs::set_permissions(place, fs::Permissions::from_mode(0o755)).unwrap();
         }
@@ -140,7 +146,13 @@ impl Tree {
         // The build directory may be closed to others.
         let copy = self.dir.path().join("sysopt");
         if !copy.exists() {
-            fs::copy(env!("CARGO_BIN_EXE_sysopt"), &copy).unwrap();
+            // By another process: a child that another test starts while we have the copy open for
+            // writing would keep it from being executed.
+            let copied = Command::new("cp")
+                .arg(env!("CARGO_BIN_EXE_sysopt"))
+                .arg(&copy)
+                .status();
+            assert!(copied.unwrap().success());
             set_mode(self.dir.path(), 0o755);
         }
         let mut command = Command::new(copy);

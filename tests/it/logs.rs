@@ -40,6 +40,7 @@ fn attribute(path: &Path, name: &str) -> Option<Vec<u8>> {
     Some(value[..size].to_vec())
 }
 
+/// The suffix of a codec.
 fn suffix(path: &Path) -> &str {
     path.extension()
         .and_then(|suffix| suffix.to_str())

@@ -515,3 +515,26 @@ fn what_root_makes_belongs_to_the_owner_of_the_directory() {
         (Some(4321), Some(5432))
     );
 }
+
+#[test]
+fn what_cannot_be_read_for_a_while_stays_in_the_records() {
+    if !require::root() {
+        return;
+    }
+    let tree = Tree::new();
+    tree.aged("models/sub/a.pkl", b"a", 20 * DAY);
+    archive(&tree, &[]);
+    tree.aged("models/b.pkl", b"b", 10 * DAY);
+    for entry in walkdir::WalkDir::new(tree.base()) {
+        chown(entry.unwrap().path(), Some(65_534), Some(65_534)).unwrap();
+    }
+    let sub = tree.path("models/archived/sub");
+    fs::set_permissions(&sub, fs::Permissions::from_mode(0o000)).unwrap();
+    let args = ["-C", ".", "archive-models"];
+    let output = tree.as_user(65_534, &args).output().unwrap();
+    fs::set_permissions(&sub, fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let sums = fs::read_to_string(tree.path("models/archived/SHA256SUMS")).unwrap();
+    assert!(sums.contains("  sub/a_") && sums.contains("  b_"), "{sums}");
+    assert!(sums_hold(&tree.path("models/archived")));
+}

@@ -46,7 +46,14 @@ pub(super) fn judge(
     clock: Clock,
 ) -> Fates {
     let retention = limits(survey, claims);
+    let mut fates = Fates::default();
     let mut candidates = candidates(survey, names, clock);
+    // Nothing was ever in these, so they must not count against what holds lines.
+    candidates.retain(|candidate| {
+        let unbegun = finish::unbegun(survey, &candidate.copy).filter(|_| !candidate.in_place);
+        fates.undone.extend(unbegun);
+        unbegun.is_none()
+    });
     candidates.sort_by(|a, b| {
         let first = |candidate: &Candidate| candidate.copy.entries().next();
         match (first(a), first(b)) {
@@ -57,12 +64,7 @@ pub(super) fn judge(
     candidates.extend(made_now(survey, decided, clock));
     let items: Vec<Item> = candidates.iter().map(|candidate| candidate.item).collect();
     let verdicts = retention.verdicts(&items, clock);
-    let mut fates = Fates::default();
     for (candidate, verdict) in candidates.into_iter().zip(verdicts) {
-        if let Some(id) = finish::unbegun(survey, &candidate.copy).filter(|_| !candidate.in_place) {
-            fates.undone.push(id);
-            continue;
-        }
         match verdict {
             Verdict::Expire(cause) => {
                 for id in candidate.copy.entries() {

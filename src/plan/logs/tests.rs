@@ -327,6 +327,19 @@ fn the_name_of_a_rotation_that_never_began_goes() {
 }
 
 #[test]
+fn the_name_of_a_rotation_that_never_began_takes_no_place_from_another() {
+    let (mut tree, root) = logs();
+    tree.add(root, "a.log", file(2 * MIB, DAY));
+    tree.add(root, stamped("a.log", 2 * DAY, ".gz"), file(10, DAY));
+    tree.add(root, stamped("a.log", DAY, ""), file(0, DAY));
+    let mut two = rule();
+    two.max_files = 2;
+    let plan = planned(&policy(two), &tree.inventory);
+    let verbs: Vec<Verb> = plan.actions.iter().map(|action| action.verb).collect();
+    assert_eq!(verbs, [Verb::Delete, Verb::Rotate]);
+}
+
+#[test]
 fn leftovers_are_finished_also_of_logs_that_are_gone_or_match_no_more() {
     let (mut tree, root) = logs();
     let at = |log: &str, end: &str| stamped(log, DAY, end);
