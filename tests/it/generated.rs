@@ -187,9 +187,7 @@ fn default(node: &Value) -> Option<Value> {
 
 /// 90 and 90.0 are the same default.
 fn number(value: &Value) -> Value {
-    value
-        .as_f64()
-        .map_or_else(|| value.clone(), |number| Value::from(number))
+    value.as_f64().map_or_else(|| value.clone(), Value::from)
 }
 
 /// A word of roff without its changes of font.

@@ -63,7 +63,7 @@ pub static SECTIONS: &[Section] = &[
     table("", "", TOP),
     table(
         "intervals",
-        "how often `cycle` runs, and how often each operation in it",
+        "how often `cycle` runs, and each operation in it (not in this version: all run in every cycle)",
         INTERVALS,
     ),
     Section {
@@ -94,7 +94,7 @@ pub static SECTIONS: &[Section] = &[
     ),
     table(
         "error_handling",
-        "how `cycle` backs off after failures",
+        "how `cycle` backs off after failures (not in this version)",
         ERROR_HANDLING,
     ),
     table("history", "what is remembered of past cycles", HISTORY),
@@ -112,7 +112,7 @@ pub static SECTIONS: &[Section] = &[
             AGENT_RULE,
         )
     },
-    table("export", "for monitoring", EXPORT),
+    table("export", "for monitoring (not in this version)", EXPORT),
 ];
 
 static TOP: &[Key] = &[
@@ -153,7 +153,7 @@ static CACHE: &[Key] = &[
         "directories",
         Kind::Directories,
         r#"["cache", "data/cache", ".cache", "logs/cache"]"#,
-        "relative to the base; missing ones are passed over",
+        "relative to the base; these may be missing, those that are set must be there",
     ),
     key(
         "max_size",
@@ -204,7 +204,7 @@ static LOGS: &[Key] = &[
         "directories",
         Kind::Directories,
         r#"["logs", "data/logs", ".logs"]"#,
-        "relative to the base; missing ones are passed over",
+        "relative to the base; these may be missing, those that are set must be there",
     ),
     key(
         "patterns",
@@ -260,7 +260,7 @@ static LOGS: &[Key] = &[
         "mode",
         Kind::Choice(MODES),
         "\"auto\"",
-        "\"auto\", \"rename\", \"copy-truncate\", \"punch\"",
+        "\"auto\", \"rename\" (\"copy-truncate\" and \"punch\": not in this version)",
     ),
     key(
         "adopt",
@@ -290,19 +290,19 @@ static LOGS: &[Key] = &[
         "signal",
         Kind::Signal,
         r#"{ name = "HUP", pid_file = "run/agent.pid" }"#,
-        "sent after a rename",
+        "sent after a rename (not in this version)",
     ),
     unset(
         "post_rotate",
         Kind::Argv,
         r#"["systemctl", "reload", "agent"]"#,
-        "run after a rename, without a shell; SYSOPT_LOG and SYSOPT_ROTATED are set",
+        "run after a rename, without a shell (not in this version)",
     ),
     key(
         "hook_timeout",
         SPAN,
         "\"30s\"",
-        "how long post_rotate may run",
+        "how long post_rotate may run (not in this version)",
     ),
 ];
 
@@ -311,7 +311,7 @@ static MODELS: &[Key] = &[
         "directories",
         Kind::Directories,
         r#"["models", "ml/models", "data/models", "cache/models"]"#,
-        "relative to the base; missing ones are passed over",
+        "relative to the base; these may be missing, those that are set must be there",
     ),
     key(
         "patterns",
@@ -372,7 +372,7 @@ static MODELS: &[Key] = &[
         "compression",
         Kind::Choice(CODECS),
         "\"none\"",
-        "\"zstd\", \"gzip\": kept only where it saves 10 % or more",
+        "\"zstd\", \"gzip\" (not in this version: archived as they are)",
     ),
 ];
 
@@ -470,7 +470,7 @@ static AGENTS: &[Key] = &[
         "pace_file",
         Kind::Path,
         "\"run/pace.json\"",
-        "where to write the pace that agents can follow",
+        "where to write the pace that agents can follow (not in this version)",
     ),
 ];
 
@@ -532,7 +532,7 @@ static AGENT_RULE: &[Key] = &[
         "reclaim_signal",
         Kind::SignalName,
         "\"SIGUSR1\"",
-        "asks the agent to collect its garbage",
+        "asks the agent to collect its garbage (not in this version)",
     ),
 ];
 
