@@ -192,7 +192,7 @@ impl Page {
 
     /// The reason is never cut: it may name the cure.
     fn kept_line(self, view: View, kept: &Kept, more: &str) -> Line {
-        let name = path(&shown_subject(view.inventory(), kept.subject));
+        let name = path(shown_subject(view.inventory(), kept.subject));
         let reason = line(&kept.reason.to_string()).into_owned();
         let columns = "    kept       ".to_owned();
         let path = format!("{name}{more}");

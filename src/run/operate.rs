@@ -108,6 +108,9 @@ fn perform(session: &Session, job: &Job<'_>) -> Result<Exit, Early> {
     run.after = after;
     run.warnings.extend(directories.notes.iter().cloned());
     run.warnings.append(&mut memory.warnings);
+    if job.cycle && session.config.export_textfile.is_some() {
+        run.warnings.push(NO_EXPORT.to_owned());
+    }
     let exit = judge(&mut run, &outcome);
     if !dry_run {
         run.warnings
@@ -158,6 +161,8 @@ pub struct Planned {
     /// What a person should know.
     pub warnings: Vec<String>,
 }
+
+const NO_EXPORT: &str = "[export] textfile is set, and this version writes none";
 
 const JUMPED: &str = "the clock jumped since the last run, so nothing is judged by its age; \
                       --force overrides";

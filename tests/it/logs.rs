@@ -349,10 +349,7 @@ fn a_log_with_a_writer_is_kept_with_its_pid_and_the_cure() {
         reason.starts_with(&format!("open for writing by pid {pid} (sleep); ")),
         "{reason}"
     );
-    assert!(
-        reason.contains("signal") && reason.contains("mode = \"punch\""),
-        "{reason}"
-    );
+    assert!(reason.contains("mode = \"rename\""), "{reason}");
     let after = tree.snapshot();
     let logs = |shot: &crate::fixture::Shot| {
         let mut shot = shot.clone();

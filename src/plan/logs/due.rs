@@ -18,10 +18,11 @@ const SLACK: Duration = Duration::from_mins(1);
 /// The share of a period that the slack may be: a twentieth.
 const SLACK_SHARE: u32 = 20;
 
-const APPENDS: &str = "it must reopen its log: configure a signal, or set mode = \"rename\" if it \
-                       does, or mode = \"punch\"";
-const OVERWRITES: &str = "let it append (>>), configure a signal, or set mode = \"rename\" or \
-                          mode = \"punch\"";
+/// The cures name only what this version can do: no signal, no copy-truncate, no punch.
+const APPENDS: &str = "if it reopens its log, mode = \"rename\" rotates it, and compresses it once \
+                       the writer lets go";
+const OVERWRITES: &str = "let it append (>>); if it reopens its log, mode = \"rename\" rotates it, \
+                          and compresses it once the writer lets go";
 
 /// Decides on one log.
 pub(super) fn decide(

@@ -225,7 +225,10 @@ impl<'a> Survey<'a> {
             return Err(Keep::ModelUsed(Box::new(ModelUse {
                 read: reads.then(|| now.since(entry.atime)),
                 modified: now.since(entry.mtime),
-                restored: restored.filter(|at| *at == used).map(|at| now.since(at)),
+                // Restoring sets the access time too, and the manifest has whole seconds.
+                restored: restored
+                    .filter(|at| at.seconds() >= touched.seconds())
+                    .map(|at| now.since(at)),
                 limit,
             })));
         }
