@@ -223,8 +223,8 @@ fn a_writer_is_named_with_its_cure() {
     let plan = planned(&policy(rule()), &tree.inventory);
     assert_eq!(
         plan.kept[0].reason.to_string(),
-        "open for writing by pid 42 (python); let it append (>>), configure a signal, \
-         or set mode = \"rename\" or mode = \"punch\""
+        "open for writing by pid 42 (python); let it append (>>); if it reopens its log, \
+         mode = \"rename\" rotates it, and compresses it once the writer lets go"
     );
 }
 
