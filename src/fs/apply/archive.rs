@@ -1,73 +1,25 @@
 //! Moving models into an archive, and removing versions from it.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::remove::remove_found;
 use super::step::{Found, Halt, Step, entry_of, vanished};
 use super::{Run, disk, with};
-use crate::fs::books::ArchiveBooks;
 use crate::fs::compress::{self, forget_pages};
-use crate::fs::digests::Digests;
 use crate::fs::dir;
 use crate::fs::evidence;
 use crate::fs::lease::{self, Use};
 use crate::fs::temporary::{Temporary, times};
 use crate::plan::action::{ArchiveModel, ExpireModel, Subject};
-use crate::plan::archive::{DIGESTS, Event, MANIFEST, MANIFEST_SCHEMA, ManifestLine, StoredPath};
-use crate::plan::entry::{Inventory, Owner};
+use crate::plan::archive::{Event, MANIFEST_SCHEMA, ManifestLine, StoredPath};
 use crate::plan::policy::Codec;
 
 /// The archives that this run writes to.
-#[derive(Default)]
-pub struct Archives {
-    open: HashMap<usize, OpenArchive>,
-}
-
-/// One of them: its directory, its records, and the digests of what it holds now.
-pub struct OpenArchive {
-    pub dir: OwnedFd,
-    pub books: ArchiveBooks,
-    owner: Owner,
-    digests: Digests,
-}
-
-impl Archives {
-    /// Brings the lists of digests up to date; what failed, by path.
-    pub fn close(&mut self, inventory: &Inventory) -> Vec<(PathBuf, String)> {
-        let mut faults = Vec::new();
-        for (index, archive) in self.open.drain() {
-            if let Err(error) = archive.books.write_digests(&archive.digests) {
-                faults.push((shown(inventory, index, DIGESTS), error.to_string()));
-            }
-        }
-        faults
-    }
-}
-
-fn shown(inventory: &Inventory, archive: usize, name: &str) -> PathBuf {
-    let root = inventory.archives[archive].root;
-    inventory.root(root).shown.join(name)
-}
 
 impl Run<'_> {
-    /// Completes the lists of archives that a killed run left behind; what failed, by path.
-    pub fn complete_archives(&mut self) -> Vec<(PathBuf, String)> {
-        let mut faults = Vec::new();
-        for (index, archive) in self.inventory.archives.iter().enumerate() {
-            if !archive.is_behind() {
-                continue;
-            }
-            if let Err(Halt::Failed(error)) = self.open_archive(index) {
-                faults.push((shown(self.inventory, index, MANIFEST), error.to_string()));
-            }
-        }
-        faults
-    }
-
     /// Moves a model: the manifest first, then one rename that replaces nothing.
     pub fn archive(&mut self, subject: Subject, model: &ArchiveModel) -> Result<Step, Halt> {
         let id = entry_of(subject)?;
@@ -245,130 +197,6 @@ impl Run<'_> {
         dir::sync(&*found.parent)?;
         Ok(Step::done(freed))
     }
-
-    /// Opens an archive and its records, making both where they are missing.
-    pub fn open_archive(&mut self, index: usize) -> Result<(), Halt> {
-        if self.archives.open.contains_key(&index) {
-            return Ok(());
-        }
-        let archive = &self.inventory.archives[index];
-        let owner = self.owner_for(index);
-        let dir = self.archive_dir(index, owner)?;
-        let books = ArchiveBooks::open(&dir).map_err(with("cannot open the manifest"))?;
-        for line in &archive.corrections {
-            books
-                .append(line)
-                .map_err(with("cannot write the manifest"))?;
-        }
-        // A version that was lost stays listed, so that `sha256sum -c` names it too; as does a
-        // file that only this list knows, after its manifest was lost.
-        let mut digests = archive.digests.clone();
-        digests.extend(archive.versions.iter().map(|version| {
-            let line = &version.line;
-            (line.archived_path.0.clone(), line.stored_sha256.clone())
-        }));
-        self.archives.open.insert(
-            index,
-            OpenArchive {
-                dir,
-                books,
-                owner,
-                digests,
-            },
-        );
-        Ok(())
-    }
-
-    pub fn opened(&mut self, index: usize) -> Result<&mut OpenArchive, Halt> {
-        self.archives
-            .open
-            .get_mut(&index)
-            .ok_or_else(|| Halt::Failed(io::ErrorKind::NotFound.into()))
-    }
-
-    /// The archive belongs to whom its model directory belongs to.
-    fn owner_for(&self, index: usize) -> Owner {
-        let archive = &self.inventory.archives[index];
-        let top = archive
-            .models
-            .first()
-            .and_then(|root| self.inventory.root(*root).top);
-        let owner = top.map_or_else(Owner::default, |top| {
-            self.inventory.owner(self.inventory.directory(top).owner)
-        });
-        Owner {
-            mode: (owner.mode & 0o777) | 0o700,
-            ..owner
-        }
-    }
-
-    fn archive_dir(&self, index: usize, owner: Owner) -> Result<OwnedFd, Halt> {
-        let archive = &self.inventory.archives[index];
-        let open = self.surroundings.roots.get(archive.root);
-        if let Some(fd) = &open.fd {
-            return Ok(fd.try_clone()?);
-        }
-        if let Some(problem) = &open.problem {
-            return Err(Halt::Failed(io::Error::new(
-                problem.kind(),
-                format!("cannot open '{}': {problem}", open.spec.shown.display()),
-            )));
-        }
-        let made = match (&open.spec.inside, archive.models.first()) {
-            (Some((_, below)), Some(model)) => {
-                dir::make_below(self.surroundings.roots.fd(*model)?, below, owner)
-            }
-            _ => make_path(&open.spec.path, owner),
-        };
-        Ok(made.map_err(with("cannot make the archive"))?)
-    }
-}
-
-impl OpenArchive {
-    /// Makes the records say what is there: a line without its file would look like a loss, and
-    /// with another's file of that name like damage.
-    fn settle(&mut self, line: &ManifestLine, arrived: bool) {
-        if arrived {
-            let path = line.archived_path.0.clone();
-            self.digests.insert(path, line.stored_sha256.clone());
-        } else {
-            let _ = self.books.append(&ManifestLine {
-                event: Event::Expired,
-                ..line.clone()
-            });
-        }
-    }
-
-    /// The directory and the last component of a path in the archive, made where missing.
-    pub fn place<'p>(&self, path: &'p Path) -> Result<(OwnedFd, &'p std::ffi::OsStr), Halt> {
-        let name = path
-            .file_name()
-            .ok_or_else(|| Halt::Failed(io::ErrorKind::InvalidInput.into()))?;
-        let below = path.parent().unwrap_or(Path::new(""));
-        let parent = dir::make_below(&self.dir, below, self.owner)
-            .map_err(with("cannot make a directory in the archive"))?;
-        Ok((parent, name))
-    }
-}
-
-/// Makes an absolute path, from the nearest directory that exists.
-pub fn make_path(path: &Path, owner: Owner) -> io::Result<OwnedFd> {
-    let mut missing = PathBuf::new();
-    for ancestor in path.ancestors() {
-        match dir::open_root(ancestor) {
-            Ok(fd) => return dir::make_below(fd, &missing, owner),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let name = ancestor.file_name().map_or(Path::new(""), Path::new);
-                missing = if missing.as_os_str().is_empty() {
-                    name.to_path_buf()
-                } else {
-                    name.join(&missing)
-                };
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Err(io::ErrorKind::NotFound.into())
 }
 
 /// One rename on the same filesystem, proved to have moved what was read.

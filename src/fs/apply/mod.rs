@@ -5,6 +5,7 @@
 //! compared with what the scan saw; what has changed since then is left alone.
 
 mod archive;
+mod archives;
 mod remove;
 mod rename;
 mod restore;
@@ -23,7 +24,7 @@ use crate::plan::action::{Action, Operation, OperationPlan, Plan, Task, item_byt
 use crate::plan::entry::Inventory;
 use crate::plan::outcome::{Ended, OperationOutcome, Outcome, Progress, Status};
 use crate::plan::time::Time;
-use archive::Archives;
+use archives::Archives;
 use step::{Directories, Halt, Step};
 
 /// What applying needs beside the plan.

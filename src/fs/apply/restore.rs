@@ -6,7 +6,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use super::archive::{copy_proved, make_path};
+use super::archive::copy_proved;
+use super::archives::make_path;
 use super::step::{Halt, Step, entry_of};
 use super::{Run, disk, with};
 use crate::fs::compress::Watch;
