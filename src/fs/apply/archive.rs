@@ -17,8 +17,6 @@ use crate::plan::action::{ArchiveModel, ExpireModel, Subject};
 use crate::plan::archive::{Event, MANIFEST_SCHEMA, ManifestLine, StoredPath};
 use crate::plan::policy::Codec;
 
-/// The archives that this run writes to.
-
 impl Run<'_> {
     /// Moves a model: the manifest first, then one rename that replaces nothing.
     pub fn archive(&mut self, subject: Subject, model: &ArchiveModel) -> Result<Step, Halt> {

@@ -14,6 +14,7 @@ use crate::fs::dir;
 use crate::plan::archive::{DIGESTS, Event, MANIFEST, ManifestLine};
 use crate::plan::entry::{Inventory, Owner};
 
+/// The archives that this run writes to.
 #[derive(Default)]
 pub struct Archives {
     open: HashMap<usize, OpenArchive>,
