@@ -23,11 +23,12 @@ impl Signals {
     /// Those of `sigaction(2)`.
     pub fn listen() -> io::Result<Self> {
         let signals = Self::default();
+        // One flag for all three: whoever sends SIGTERM after Ctrl-C wants the end now.
+        let again = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM, SIGHUP] {
-            let again = Arc::new(AtomicBool::new(false));
             // In this order: the second signal finds the flag that the first one set.
             flag::register_conditional_default(signal, Arc::clone(&again))?;
-            flag::register(signal, again)?;
+            flag::register(signal, Arc::clone(&again))?;
             let number = usize::try_from(signal).unwrap_or(0);
             flag::register_usize(signal, Arc::clone(&signals.first), number)?;
         }

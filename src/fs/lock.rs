@@ -26,6 +26,9 @@ pub enum LockError {
     /// Another process has one of them.
     #[error("another sysopt works in '{}'; --lock-wait 10min waits for it", .0.display())]
     Held(PathBuf),
+    /// A signal came while waiting for another process.
+    #[error("ended by a signal while waiting for another sysopt in '{}'", .0.display())]
+    Stopped(PathBuf),
     /// The system refused.
     #[error("cannot lock '{}': {}", .0.display(), .1)]
     Refused(PathBuf, io::Error),
@@ -49,7 +52,8 @@ impl Locks {
 /// so. The order is that of their identities, so that two runs never wait for each other.
 ///
 /// # Errors
-/// [`LockError::Held`] where another holds one after that time.
+/// [`LockError::Held`] where another holds one after that time, [`LockError::Stopped`] where a
+/// signal came before.
 pub fn acquire(roots: &Roots, wait: Duration, stop: &dyn Fn() -> bool) -> Result<Locks, LockError> {
     let deadline = Instant::now().checked_add(wait);
     let mut locks = Locks::default();
@@ -61,7 +65,10 @@ pub fn acquire(roots: &Roots, wait: Duration, stop: &dyn Fn() -> bool) -> Result
             match error {
                 Errno::WOULDBLOCK => {
                     let over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-                    if over || stop() {
+                    if stop() {
+                        return Err(LockError::Stopped(path));
+                    }
+                    if over {
                         return Err(LockError::Held(path));
                     }
                     std::thread::sleep(Duration::from_millis(20));

@@ -143,12 +143,13 @@ pub fn open(session: &Session, job: &Job<'_>) -> Result<Directories, Early> {
 
 fn acquire(session: &Session, directories: &Directories) -> Result<Locks, Early> {
     let stop = || session.signals.received().is_some();
-    lock::acquire(&directories.roots, session.lock_wait, &stop).map_err(|error| {
-        let exit = match error {
-            LockError::Held(_) => Exit::Locked,
-            LockError::Refused(..) => Exit::Failure,
-        };
-        Early::line(exit, &error)
+    lock::acquire(&directories.roots, session.lock_wait, &stop).map_err(|error| match error {
+        LockError::Held(_) => Early::line(Exit::Locked, &error),
+        LockError::Refused(..) => Early::line(Exit::Failure, &error),
+        LockError::Stopped(_) => Early {
+            interrupted: true,
+            ..Early::line(Exit::Partial, &error)
+        },
     })
 }
 
