@@ -12,7 +12,7 @@ pub enum Forbidden {
     Root,
     /// Somebody's home directory.
     Home,
-    /// The caller's home directory lies below it.
+    /// A home directory lies below it.
     AboveHome(PathBuf),
     /// `XDG_CACHE_HOME`, where all programs keep their caches.
     CacheHome,
@@ -31,7 +31,7 @@ impl fmt::Display for Forbidden {
         match self {
             Self::Root => f.write_str("is the root of all files"),
             Self::Home => f.write_str("is a home directory"),
-            Self::AboveHome(home) => write!(f, "holds your home directory {}", home.display()),
+            Self::AboveHome(home) => write!(f, "holds the home directory {}", home.display()),
             Self::CacheHome => f.write_str("is the cache directory of all your programs"),
             Self::Kernel(top) => write!(f, "is below {top}, which is the kernel's"),
             Self::AboveConfiguration(file) => {
@@ -68,9 +68,11 @@ pub fn forbidden(
     if surroundings.xdg_cache_home.as_deref() == Some(path) {
         return Some(Forbidden::CacheHome);
     }
-    if let Some(home) = surroundings.home.as_ref()
-        && home.starts_with(path)
-    {
+    let above = |home: &&PathBuf| home.starts_with(path);
+    if let Some(home) = surroundings.home.iter().find(above) {
+        return Some(Forbidden::AboveHome(home.clone()));
+    }
+    if let Some(home) = surroundings.homes.iter().find(above) {
         return Some(Forbidden::AboveHome(home.clone()));
     }
     if state_directory.is_some_and(|state| path.starts_with(state)) {

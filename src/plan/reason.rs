@@ -219,6 +219,15 @@ pub struct ModelUse {
     pub limit: Duration,
 }
 
+impl ModelUse {
+    /// Since the last use that counts.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        let uses = [self.read, self.restored, Some(self.modified)];
+        uses.into_iter().flatten().min().unwrap_or(self.modified)
+    }
+}
+
 /// Sizes as people read them: `120.0 MiB`.
 #[must_use]
 pub fn size(bytes: u64) -> String {

@@ -79,10 +79,13 @@ pub fn message(view: View) -> String {
         (None, None) => deeds(view, tally),
     };
     let rest = remainder(view, tally);
+    let rotation = view.plan.operation == Operation::LogRotation;
     match (what.is_empty(), rest.is_empty()) {
         (false, true) => what,
         (false, false) => format!("{what}; {rest}"),
         (true, true) => nothing(view.plan.operation).to_owned(),
+        // A log may have been renamed whose compression failed.
+        (true, false) if rotation && tally.failed > 0 => rest,
         (true, false) => format!("nothing done; {rest}"),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -14,6 +15,8 @@ use crate::config::locate::absolute;
 use crate::exit::Exit;
 use crate::plan::action::{Plan, Subject, shown_subject};
 use crate::plan::entry::Inventory;
+use crate::plan::reason::Keep;
+use crate::plan::time::Time;
 use crate::report::message;
 use crate::report::name;
 
@@ -30,7 +33,7 @@ fn answer(session: &Session, job: &Job<'_>, path: &Path) -> Result<Exit, Early> 
     let memory = Memory::read_only(session)?;
     let operate::Planned { plan, .. } = operate::plan(session, job, &directories, &memory)?;
     let wanted = absolute(&session.typed_base(), path);
-    let verdicts = verdicts(&plan, &wanted);
+    let verdicts = verdicts(session, &plan, &wanted);
     if verdicts.is_empty() {
         let shown = directories::shown(&session.config.base, &wanted);
         return Err(Early::line(
@@ -70,9 +73,25 @@ struct Verdict {
     path: PathBuf,
     to: Option<PathBuf>,
     rule: String,
+    /// From when on the next run would act, if nothing changes; `None` where time alone does not
+    /// decide.
+    when: Option<Time>,
 }
 
-fn verdicts(plan: &Plan, wanted: &Path) -> Vec<Verdict> {
+/// When the age that keeps a file reaches its limit.
+fn due(session: &Session, reason: &Keep) -> Option<Time> {
+    let (age, limit) = match reason {
+        Keep::ModelUsed(times) => (times.age(), times.limit),
+        Keep::RecentlyUsed(ago) => (
+            Duration::from_secs(u64::from(ago.0)),
+            session.config.policies.cache.preserve_recent,
+        ),
+        _ => return None,
+    };
+    Some(session.now.after(limit.saturating_sub(age)))
+}
+
+fn verdicts(session: &Session, plan: &Plan, wanted: &Path) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     let is_it = |subject| full_path(&plan.inventory, subject) == wanted;
     for operation in &plan.operations {
@@ -84,6 +103,7 @@ fn verdicts(plan: &Plan, wanted: &Path) -> Vec<Verdict> {
                 path,
                 to,
                 rule: action.reason.to_string(),
+                when: Some(session.now),
             });
         }
         for kept in operation.kept.iter().filter(|kept| is_it(kept.subject)) {
@@ -93,6 +113,7 @@ fn verdicts(plan: &Plan, wanted: &Path) -> Vec<Verdict> {
                 path: shown_subject(&plan.inventory, kept.subject),
                 to: None,
                 rule: kept.reason.to_string(),
+                when: due(session, &kept.reason),
             });
         }
     }
@@ -127,7 +148,10 @@ fn lines(verdicts: &[Verdict]) -> String {
                 verdict.rule
             ),
             (Some(action), None) => writeln!(text, "{path}: would {action}: {}", verdict.rule),
-            (None, _) => writeln!(text, "{path}: kept: {}", verdict.rule),
+            (None, _) => match verdict.when {
+                Some(when) => writeln!(text, "{path}: kept until {when}: {}", verdict.rule),
+                None => writeln!(text, "{path}: kept: {}", verdict.rule),
+            },
         };
     }
     text

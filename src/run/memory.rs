@@ -37,6 +37,15 @@ impl Memory {
     /// # Errors
     /// It was written by a newer version.
     pub fn read_only(session: &Session) -> Result<Self, Early> {
+        let mut memory = Self::read(session)?;
+        if memory.corrupt {
+            let warning = "the state could not be understood; the next run sets it aside";
+            memory.warnings.push(warning.to_owned());
+        }
+        Ok(memory)
+    }
+
+    fn read(session: &Session) -> Result<Self, Early> {
         let mut memory = Self::default();
         match Books::open(&session.config.state_directory) {
             Ok(books) => memory.load(&books)?,
@@ -60,14 +69,16 @@ impl Memory {
     /// # Errors
     /// It was written by a newer version, and is left alone.
     pub fn open(session: &Session, record: bool) -> Result<Self, Early> {
-        let mut memory = Self::read_only(session)?;
+        let mut memory = Self::read(session)?;
         if record {
             match Books::make(&session.config.state_directory) {
                 Ok(books) => {
                     books.clear_leftovers(session.now);
                     memory.books = Some(books);
                 }
-                Err(error) => memory.warn("write", session, &error),
+                // What cannot be read cannot be written either: once is enough.
+                Err(error) if memory.warnings.is_empty() => memory.warn("write", session, &error),
+                Err(_) => {}
             }
             memory.set_corrupt_aside(session);
         }
@@ -197,6 +208,7 @@ pub fn history(session: &Session, count: usize) -> Vec<Value> {
             lines(&bytes)
                 .rev()
                 .filter_map(|line| serde_json::from_slice(line).ok())
+                .filter(|report: &Value| report.get("schema").is_some())
                 .take(count)
                 .collect()
         })

@@ -121,13 +121,7 @@ fn perform(session: &Session, job: &Job<'_>) -> Result<Exit, Early> {
 
 /// Opens the directories of a job.
 pub fn open(session: &Session, job: &Job<'_>) -> Result<Directories, Early> {
-    if roots::find(&session.config.base).is_none() {
-        let base = session.config.base.display();
-        return Err(Early::line(
-            Exit::Usage,
-            &format!("the base '{base}' does not exist"),
-        ));
-    }
+    session.check_base()?;
     directories::open(&session.config, &job.wanted, &session.surroundings).map_err(|refusals| {
         let errors = refusals
             .into_iter()

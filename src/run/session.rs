@@ -1,7 +1,7 @@
 //! What every subcommand has: what was typed, the configuration, the clock, the streams.
 
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -9,11 +9,13 @@ use jiff::Timestamp;
 use crate::cli::{ColorWhen, Format, GlobalArgs};
 use crate::config::Config;
 use crate::config::error::ConfigError;
+use crate::config::forbidden::forbidden;
 use crate::config::literal;
 use crate::config::locate::Surroundings;
 use crate::exit::Exit;
-use crate::fs::{lease, roots};
+use crate::fs::{dir, lease, roots};
 use crate::plan::host::Ticks;
+use crate::plan::readable;
 use crate::plan::time::Time;
 use crate::report::look::Color;
 use crate::report::model::Run;
@@ -98,6 +100,25 @@ pub fn misconfigured(error: &ConfigError) -> Failure {
     }
 }
 
+/// The subcommand with what was typed behind it, as a shell would take it.
+fn command_line(command: &str) -> String {
+    let words = std::env::args_os().skip(1).map(|word| {
+        let text = readable::path(&word);
+        let plain = |c: char| c.is_alphanumeric() || "-_./=,:@%+".contains(c);
+        if !text.is_empty() && text.chars().all(plain) {
+            text
+        } else {
+            format!("'{}'", text.replace('\'', "'\\''"))
+        }
+    });
+    let words: Vec<String> = words.collect();
+    if words.iter().any(|word| word == command) {
+        words.join(" ")
+    } else {
+        command.to_owned()
+    }
+}
+
 /// The wall clock.
 #[must_use]
 #[allow(
@@ -169,6 +190,32 @@ impl Session {
         })
     }
 
+    /// The base is there, and the state is kept where it may be.
+    ///
+    /// # Errors
+    /// What is wrong with them: code 2.
+    pub fn check_base(&self) -> Result<(), Early> {
+        let base = &self.config.base;
+        let refuse = |path: &Path, why: &str| {
+            let path = readable::path(path);
+            Err(Early::line(Exit::Usage, &format!("'{path}' {why}")))
+        };
+        if let Err(error) = dir::open_root(base)
+            && !matches!(error.kind(), std::io::ErrorKind::PermissionDenied)
+        {
+            return refuse(base, &format!("cannot be the base: {error}"));
+        }
+        let state = &self.config.state_directory;
+        let resolved = roots::resolve(state);
+        if let Some(why) = forbidden(&resolved, &self.surroundings, None, None) {
+            return refuse(state, &format!("cannot be the state directory: it {why}"));
+        }
+        if self.config.directories.iter().any(|it| it.path == *state) {
+            return refuse(state, "cannot be the state directory: it is one to work in");
+        }
+        Ok(())
+    }
+
     /// A directory that nobody named is never cleaned.
     ///
     /// # Errors
@@ -177,11 +224,12 @@ impl Session {
         if typed || self.cli.base.is_some() || self.config.file.is_some() {
             return Ok(());
         }
+        let typed = command_line(command);
         Err(Early::line(
             Exit::Usage,
             &format!(
-                "no configuration, -C or DIR says where to work; `sysopt -C . {command}` works in \
-                 this directory, `sysopt -C . {command} --dry-run` shows what it would do"
+                "no configuration, -C or DIR says where to work; `sysopt -C . {typed}` works in \
+                 this directory, `sysopt -C . {typed} --dry-run` shows what it would do"
             ),
         ))
     }

@@ -58,8 +58,9 @@ fn no_command_works_in_a_directory_that_nobody_named() {
         &["restore-models", "old.pkl"],
     ] {
         let ran = tree.run(command);
-        assert_refused(&ran, &format!("`sysopt -C . {}`", command[0]));
-        let preview = format!("`sysopt -C . {} --dry-run`", command[0]);
+        let typed = command.join(" ");
+        assert_refused(&ran, &format!("`sysopt -C . {typed}`"));
+        let preview = format!("`sysopt -C . {typed} --dry-run`");
         assert!(ran.stderr.contains(&preview), "{ran:?}");
         let (ran, report) = tree.json(command);
         assert_eq!(ran.code, Some(2), "{ran:?}");
@@ -126,7 +127,7 @@ fn forbidden(tree: &Tree) -> Vec<(PathBuf, &'static str)> {
         (tree.base(), "holds the configuration"),
         (".".into(), "holds the configuration"),
         ("cache/..".into(), "holds the configuration"),
-        (tree.outside().to_path_buf(), "holds your home directory"),
+        (tree.outside().to_path_buf(), "holds the home directory"),
         (tree.path(".sysopt"), "is where sysopt keeps its state"),
     ]
 }

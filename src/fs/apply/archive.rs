@@ -5,6 +5,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use rustix::fs::{Access, AtFlags};
+
 use super::remove::remove_found;
 use super::step::{Found, Halt, Step, entry_of, vanished};
 use super::{Run, disk, with};
@@ -26,11 +28,14 @@ impl Run<'_> {
         if lease::users(&file) == Use::Busy {
             return Err(Halt::Changed("somebody uses it now".to_owned()));
         }
+        // Reading counts as use where the access time cannot be spared, so whether the model may
+        // move is asked before: a failure must not look like a reason to keep it.
+        self.open_archive(model.archive)?;
+        may_change(&found)?;
         let sum = evidence::digest(&file, self.surroundings).map_err(with("cannot read"))?;
         if !found.seen.unchanged(&dir::look_at(&file)?) {
             return Err(Halt::Changed("it changed while it was read".to_owned()));
         }
-        self.open_archive(model.archive)?;
         let line = self.line(&found, model, &evidence::hex(sum));
         if model.stored {
             self.join_stored(&found, &file, model, &line)
@@ -195,6 +200,13 @@ impl Run<'_> {
         dir::sync(&*found.parent)?;
         Ok(Step::done(freed))
     }
+}
+
+/// Whether names may be changed in the directory of a file.
+fn may_change(found: &Found<'_>) -> Result<(), Halt> {
+    let rights = Access::WRITE_OK | Access::EXEC_OK;
+    rustix::fs::accessat(&*found.parent, ".", rights, AtFlags::EACCESS)
+        .map_err(|error| Halt::Failed(error.into()))
 }
 
 /// One rename on the same filesystem, proved to have moved what was read.

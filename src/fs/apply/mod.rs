@@ -14,7 +14,7 @@ mod step;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::compress::Watch;
 use super::dir;
@@ -74,6 +74,7 @@ pub fn apply(plan: Plan, surroundings: &Surroundings<'_>) -> Outcome {
         inventory: &plan.inventory,
         directories: Directories::new(surroundings.roots, &plan.inventory),
         archives: Archives::default(),
+        waited: Duration::ZERO,
         touched: HashMap::new(),
     };
     let operations = plan
@@ -95,6 +96,8 @@ struct Run<'a> {
     inventory: &'a Inventory,
     directories: Directories<'a>,
     archives: Archives,
+    /// How long it has waited for writers, in all.
+    waited: Duration,
     /// Change time and link count of files of which we removed another name, by device and inode.
     touched: HashMap<(u64, u64), (Time, u32)>,
 }

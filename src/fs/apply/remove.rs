@@ -7,7 +7,6 @@ use rustix::io::Errno;
 
 use super::step::{self, Found, Halt, Step, entry_of, vanished};
 use super::{Run, disk};
-use crate::fs::compress::forget_pages;
 use crate::fs::dir;
 use crate::fs::lease::{self, Use};
 use crate::plan::action::Subject;
@@ -82,7 +81,6 @@ pub fn remove_found(found: &Found<'_>, file: Option<&File>) -> Result<(), Halt> 
         if is_locked(file) {
             return Err(Halt::Changed("somebody holds a lock on it".to_owned()));
         }
-        forget_pages(file);
     }
     // What was decided, and of a model proved, is about what was found then.
     let now = dir::look(&*found.parent, found.name).map_err(vanished)?;

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Seek};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::step::{self, Found, Halt, Step, entry_of, vanished};
 use super::{Run, Surroundings, disk, with};
@@ -39,7 +39,7 @@ impl Run<'_> {
         self.compress_rotated(&found.parent, rotate)
     }
 
-    fn compress_rotated(&self, parent: &Rc<OwnedFd>, rotate: &Rotate) -> Result<Step, Halt> {
+    fn compress_rotated(&mut self, parent: &Rc<OwnedFd>, rotate: &Rotate) -> Result<Step, Halt> {
         let (file, seen) = dir::open_file(&**parent, &rotate.to).map_err(vanished)?;
         if self.wait_for_writers(&file, rotate.settle) {
             return Ok(rotated_only(rotate));
@@ -66,14 +66,17 @@ impl Run<'_> {
             })
     }
 
-    /// Waits until nobody writes to the file any more; whether somebody still does.
-    fn wait_for_writers(&self, file: &File, settle: Duration) -> bool {
-        let begun = Instant::now();
+    /// Waits until nobody writes to the file any more; whether somebody still does. The time is
+    /// shared by all logs of a run: a hundred writers that never let go must not hold it for
+    /// minutes.
+    fn wait_for_writers(&mut self, file: &File, settle: Duration) -> bool {
+        const STEP: Duration = Duration::from_millis(50);
         while self.surroundings.may_have_writers(file) {
-            if begun.elapsed() >= settle || self.surroundings.stop() {
+            if self.waited >= settle || self.surroundings.stop() {
                 return true;
             }
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(STEP);
+            self.waited += STEP;
         }
         false
     }
