@@ -9,7 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
-use super::entry::{EntryId, RootId};
+use super::entry::{EntryId, Inventory, Role, RootId, Walk};
+use super::readable;
 use super::time::Time;
 
 /// The `schema` of a manifest line.
@@ -18,6 +19,23 @@ pub const MANIFEST_SCHEMA: &str = "sysopt.manifest/1";
 pub const MANIFEST: &str = "manifest.jsonl";
 /// The list of stored digests that `sha256sum -c` reads.
 pub const DIGESTS: &str = "SHA256SUMS";
+
+/// What to tell of archives in the model directories that `archive_directory` does not name (any
+/// more): their models are neither listed nor expired.
+#[must_use]
+pub fn unnamed(inventory: &Inventory) -> Vec<String> {
+    let rows = inventory
+        .directory_ids()
+        .map(|id| (id, inventory.directory(id)));
+    rows.filter(|(_, row)| {
+        row.walk == Walk::Archive && inventory.root(row.root).role == Role::Models
+    })
+    .map(|(id, _)| {
+        let path = readable::path(inventory.shown_directory(id));
+        format!("'{path}' is an archive that archive_directory does not name; it is left as it is")
+    })
+    .collect()
+}
 
 /// What a manifest line records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -57,6 +57,7 @@ pub fn plan(
         .collect();
     plan.metadata.insert("models", json!(found.models));
     plan.metadata.insert("candidates", json!(found.due.len()));
+    plan.warnings.extend(super::archive::unnamed(inventory));
     describe(policy, inventory, &mut plan);
     plan
 }

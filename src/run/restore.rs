@@ -12,7 +12,7 @@ use crate::config::locate::absolute;
 use crate::exit::Exit;
 use crate::fs::evidence;
 use crate::plan::action::{Operation, OperationPlan, Plan};
-use crate::plan::archive::{Archive, DIGESTS, MANIFEST};
+use crate::plan::archive::{self, Archive, DIGESTS, MANIFEST};
 use crate::plan::entry::{Inventory, Problem, Role};
 use crate::plan::outcome::Outcome;
 use crate::plan::restore::{self, RestoreError, Wanted as Models};
@@ -90,6 +90,7 @@ fn answer(session: &Session, args: &cli::RestoreModels, job: &Job<'_>) -> Result
     } else {
         list(&selected, &inventory)
     };
+    planned.warnings = archive::unnamed(&inventory);
     let outcome = Outcome::shown(Plan {
         inventory,
         operations: vec![planned],

@@ -1,5 +1,6 @@
 //! What every subcommand has: what was typed, the configuration, the clock, the streams.
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -98,6 +99,22 @@ pub fn misconfigured(error: &ConfigError) -> Failure {
         below: lines.collect(),
         ..Failure::default()
     }
+}
+
+/// Whether a directory is there, is not empty, and has none of our records in it.
+fn is_somebody_elses(state: &Path) -> bool {
+    // The default name is ours whatever is in it.
+    if state.ends_with(".sysopt") {
+        return false;
+    }
+    let names = dir::open_root(state).and_then(dir::names);
+    let ours = |name: &OsString| {
+        dir::is_temporary(name)
+            || name
+                .to_str()
+                .is_some_and(|name| name.starts_with("state.json") || name == "history.jsonl")
+    };
+    names.is_ok_and(|names| !names.is_empty() && !names.iter().any(ours))
 }
 
 /// The subcommand with what was typed behind it, as a shell would take it.
@@ -212,6 +229,12 @@ impl Session {
         }
         if self.config.directories.iter().any(|it| it.path == *state) {
             return refuse(state, "cannot be the state directory: it is one to work in");
+        }
+        if is_somebody_elses(&resolved) {
+            return refuse(
+                state,
+                "cannot be the state directory: it holds other files; name one of its own",
+            );
         }
         Ok(())
     }

@@ -331,3 +331,37 @@ fn a_missing_default_is_no_line_and_no_failure() {
     let text = tree.run(&["-C", ".", "clean-cache"]).stdout;
     assert!(!text.contains("data/cache"), "{text}");
 }
+
+#[test]
+fn the_state_is_not_kept_among_the_files_of_others() {
+    let tree = Tree::new();
+    tree.aged("models/old.pkl", b"weights", 10 * DAY);
+    tree.write("etc/passwd", b"theirs");
+    for (state, why) in [
+        ("etc", "it holds other files"),
+        ("/proc/sys", "it is below /proc"),
+        ("models", "it is one to work in"),
+    ] {
+        tree.config(&format!("state_directory = '{state}'\n"));
+        let before = tree.snapshot();
+        assert_refused(&tree.run(&["cycle"]), why);
+        assert_eq!(tree.snapshot(), before, "{state}");
+    }
+    std::fs::create_dir(tree.path("empty")).unwrap();
+    tree.config("state_directory = 'empty'\n");
+    for _ in 0..2 {
+        let ran = tree.run(&["cycle"]);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+    }
+    assert!(tree.path("empty/state.json").exists());
+}
+
+#[test]
+fn a_base_that_is_a_file_is_refused() {
+    let tree = Tree::new();
+    tree.write("file", b"mine");
+    assert_refused(
+        &tree.run(&["-C", "file", "cycle"]),
+        "cannot be the base: Not a directory",
+    );
+}

@@ -259,3 +259,22 @@ fn a_dry_run_and_a_damaged_copy_change_nothing() {
         "nothing half restored"
     );
 }
+
+#[test]
+fn an_archive_that_is_not_named_any_more_is_told_of() {
+    let tree = Tree::new();
+    tree.aged("models/a.pkl", b"weights", 10 * DAY);
+    let ran = tree.run(&["-C", ".", "archive-models"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    tree.config("[models]\narchive_directory = 'vault'\n");
+    for command in [&["restore-models"][..], &["archive-models"]] {
+        let (ran, report) = tree.json(command);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        let warnings = report["warnings"].to_string();
+        assert!(
+            warnings.contains("'models/archived' is an archive"),
+            "{warnings}"
+        );
+    }
+    assert!(tree.path("models/archived/manifest.jsonl").exists());
+}
