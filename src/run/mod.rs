@@ -4,6 +4,7 @@ mod configure;
 mod directories;
 mod evidence;
 mod explain;
+mod machine;
 mod memory;
 mod operate;
 mod overrides;

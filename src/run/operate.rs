@@ -1,29 +1,27 @@
 //! The operations: open, lock, look, plan; then show or apply; then report.
 
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use super::directories::{self, Directories, Wanted};
 use super::evidence::{self, Basis, Host, Quiet};
+use super::machine::{host, read_metrics, writers};
 use super::memory::Memory;
 use super::session::{Early, Session};
 use crate::exit::Exit;
 use crate::fs::apply::{self, Surroundings};
-use crate::fs::lease::Use;
 use crate::fs::lock::{self, LockError, Locks};
 use crate::fs::scan::{self, Scan};
-use crate::fs::{books, manifest, roots};
+use crate::fs::{books, manifest};
 use crate::plan::action::{Operation, Plan};
 use crate::plan::entry::{Inventory, Role};
 use crate::plan::garbage;
-use crate::plan::host::{Disk, Metrics, Ticks};
 use crate::plan::outcome::{Ended, Outcome};
 use crate::plan::policy::Policies;
 use crate::plan::restore;
 use crate::report::model::{self, Run, Verdict};
 use crate::report::progress;
 use crate::report::trouble::Failure;
-use crate::system::{metrics, open_files, processes};
+use crate::system::open_files;
 
 /// What is to be done.
 pub struct Job<'a> {
@@ -210,22 +208,6 @@ pub fn plan(
     })
 }
 
-/// The process table, where an operation of the job looks at processes.
-fn host(session: &Session, job: &Job<'_>, directories: &Directories, memory: &Memory) -> Host {
-    if !job.cycle {
-        return Host {
-            earlier: Some(memory.state.processes.clone()),
-            ..Host::default()
-        };
-    }
-    let ticks = &memory.state.processes.host;
-    Host {
-        table: processes::read(&session.config.policies.agents),
-        metrics: read_metrics(directories, Some(ticks)),
-        earlier: Some(memory.state.processes.clone()),
-    }
-}
-
 /// Everything that decisions rest on, but for file contents.
 pub fn look(session: &Session, directories: &Directories) -> Inventory {
     let stop = || session.signals.received().is_some();
@@ -281,18 +263,6 @@ fn recount(mut outcome: Outcome) -> Outcome {
     outcome
 }
 
-/// Asked where the kernel grants no lease on a file.
-fn writers(identity: (u64, u64)) -> Use {
-    let open = open_files::read(&[identity.0]);
-    if open.writer(identity).is_some() {
-        Use::Busy
-    } else if open.visibility.hidden == 0 && open.visibility.processes > 0 {
-        Use::Free
-    } else {
-        Use::Unknown
-    }
-}
-
 /// The exit code of a run that came to its end.
 pub fn judge(run: &mut Run<'_>, outcome: &Outcome) -> Exit {
     for operation in &outcome.operations {
@@ -309,31 +279,6 @@ pub fn judge(run: &mut Run<'_>, outcome: &Outcome) -> Exit {
         Verdict::Success | Verdict::Skipped => Exit::Success,
         Verdict::Partial | Verdict::Failure | Verdict::Interrupted => Exit::Partial,
     }
-}
-
-/// Load and room, with processor load since an earlier reading.
-pub fn read_metrics(directories: &Directories, earlier: Option<&Ticks>) -> Metrics {
-    metrics::read(disks(directories), earlier).0
-}
-
-/// The filesystems of the directories, each by where it is mounted.
-fn disks(directories: &Directories) -> Vec<Disk> {
-    let mut seen = Vec::new();
-    let mut disks = Vec::new();
-    for (_, root) in directories.roots.iter() {
-        let (Some(fd), Some(stat)) = (&root.fd, root.seen) else {
-            continue;
-        };
-        if seen.contains(&stat.device) {
-            continue;
-        }
-        seen.push(stat.device);
-        if let Ok(filesystem) = roots::filesystem(fd.as_fd(), stat.device) {
-            let mounted = roots::mount_point(&root.resolved, stat.device);
-            disks.push(metrics::disk(&mounted, &filesystem));
-        }
-    }
-    disks
 }
 
 /// Whether any operation of the policies would look at anything.

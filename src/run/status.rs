@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::directories::Wanted;
+use super::machine;
 use super::memory::{self, Memory};
 use super::operate::{self, Job};
 use super::session::{Early, Session};
@@ -68,7 +69,7 @@ fn report(session: &Session, args: &cli::Status) -> Result<StatusReport, Early> 
             items_processed: cycle.items_processed,
             bytes_freed: Some(cycle.bytes_freed),
         }),
-        metrics: operate::read_metrics(&directories, session.ticks.as_ref()),
+        metrics: machine::read_metrics(&directories, session.ticks.as_ref()),
         directories: directory_rows,
         operations,
         agents,
