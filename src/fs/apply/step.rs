@@ -79,7 +79,7 @@ pub fn vanished(error: io::Error) -> Halt {
 }
 
 /// How many directories are held open at once; each is opened from its parent.
-const HELD: usize = 256;
+const HELD: usize = 64;
 
 /// Directories of the inventory, opened from their roots, each proved to be the one that was seen.
 pub struct Directories<'a> {
@@ -97,15 +97,29 @@ impl<'a> Directories<'a> {
         }
     }
 
+    /// Level by level from the nearest one that is held: a tree may be deeper than the stack.
     pub fn open(&mut self, id: DirId) -> Result<Rc<OwnedFd>, Halt> {
-        if let Some(fd) = self.held.get(&id) {
-            return Ok(Rc::clone(fd));
+        let mut below = Vec::new();
+        let mut at = id;
+        let mut fd = loop {
+            if let Some(fd) = self.held.get(&at) {
+                break Rc::clone(fd);
+            }
+            below.push(at);
+            match self.inventory.directory(at).parent {
+                Some(parent) => at = parent,
+                None => break self.open_top(at)?,
+            }
+        };
+        while let Some(next) = below.pop() {
+            if self.inventory.directory(next).parent.is_some() {
+                fd = Rc::new(self.open_in(&fd, next)?);
+            }
+            if self.held.len() >= HELD {
+                self.held.clear();
+            }
+            self.held.insert(next, Rc::clone(&fd));
         }
-        let fd = Rc::new(self.open_anew(id)?);
-        if self.held.len() >= HELD {
-            self.held.clear();
-        }
-        self.held.insert(id, Rc::clone(&fd));
         Ok(fd)
     }
 
@@ -114,13 +128,14 @@ impl<'a> Directories<'a> {
         self.held.remove(&id);
     }
 
-    fn open_anew(&mut self, id: DirId) -> Result<OwnedFd, Halt> {
+    fn open_top(&self, id: DirId) -> Result<Rc<OwnedFd>, Halt> {
+        let root = self.inventory.directory(id).root;
+        Ok(Rc::new(self.roots.fd(root)?.try_clone_to_owned()?))
+    }
+
+    fn open_in(&self, parent: &OwnedFd, id: DirId) -> Result<OwnedFd, Halt> {
         let row = self.inventory.directory(id);
-        let Some(parent) = row.parent else {
-            return Ok(self.roots.fd(row.root)?.try_clone_to_owned()?);
-        };
-        let parent = self.open(parent)?;
-        let fd = dir::open_dir(&*parent, self.inventory.directory_name(row)).map_err(vanished)?;
+        let fd = dir::open_dir(parent, self.inventory.directory_name(row)).map_err(vanished)?;
         let seen = dir::look_at(&fd)?;
         if seen.identity() == (self.inventory.device(row.root), row.inode) {
             Ok(fd)
