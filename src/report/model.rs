@@ -339,7 +339,8 @@ impl<'a> Report<'a> {
             known = known.saturating_add(operation.bytes_freed().unwrap_or(0));
         }
         let share = if all == 0 {
-            f64::from(u8::from(verdict != Verdict::Failure))
+            let none = matches!(verdict, Verdict::Failure | Verdict::Interrupted);
+            f64::from(u8::from(!none))
         } else {
             f64::from(good) / f64::from(all)
         };

@@ -289,6 +289,8 @@ fn logs() -> World {
 
 fn no_line_is_lost(world: &World) {
     for log in LOGS {
+        let live = world.tree.path(log);
+        assert!(live.exists(), "writers find no {log:?}");
         assert!(
             world.tree.stream(log) == written(log),
             "lines of {log:?} are lost, doubled or moved"

@@ -286,6 +286,7 @@ fn a_signal_ends_the_wait_for_a_lock() {
     let ran = finish(child, SOON);
     assert_eq!(ran.signal, Some(libc::SIGTERM), "{ran:?}");
     assert_eq!(ran.report()["outcome"], "interrupted", "{ran:?}");
+    assert_eq!(ran.report()["success_rate"], 0.0, "nothing was begun");
     assert_eq!(tree.snapshot(), before);
 }
 
@@ -487,4 +488,26 @@ fn killed_at_random_moments_a_rotation_loses_nothing() {
             break;
         }
     }
+}
+
+#[test]
+fn a_cycle_that_was_killed_is_known_and_made_good() {
+    let (tree, lines) = due(SLOW, 3 * MIB / 2);
+    let state = || -> Value {
+        serde_json::from_slice(&fs::read(tree.path(".sysopt/state.json")).unwrap()).unwrap()
+    };
+    let mut child = compressing(&tree, &["cycle"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(state()["attempt"].is_string(), "{:#}", state());
+    no_line_is_lost(&tree, &lines, "killed in a cycle");
+    // What was compressed slowly before is now done fast.
+    tree.config(FAST);
+    let (ran, report) = tree.json(&["cycle", "--force"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(report["outcome"], "success");
+    assert!(state()["attempt"].is_null(), "{:#}", state());
+    is_settled(&tree, &lines, "zst", "after a killed cycle");
+    let history = fs::read_to_string(tree.path(".sysopt/history.jsonl")).unwrap();
+    assert_eq!(history.lines().count(), 1, "only the cycle that ended");
 }
