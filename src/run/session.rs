@@ -244,7 +244,9 @@ impl Session {
     /// # Errors
     /// There is no configuration file, `-C` or DIR; the lines to type instead.
     pub fn refuse_stray(&self, command: &str, typed: bool) -> Result<(), Early> {
-        if typed || self.cli.base.is_some() || self.config.file.is_some() {
+        // A file of the user's or the system's without a root may name no directory at all.
+        let named = self.config.default_directories || !self.config.directories.is_empty();
+        if typed || self.cli.base.is_some() || (self.config.file.is_some() && named) {
             return Ok(());
         }
         let typed = command_line(command);

@@ -20,7 +20,7 @@ use super::compress::Watch;
 use super::dir;
 use super::lease::{self, Use};
 use super::roots::Roots;
-use crate::plan::action::{Action, Operation, OperationPlan, Plan, Task, item_bytes};
+use crate::plan::action::{Action, Operation, OperationPlan, Plan, Task, Verb, item_bytes};
 use crate::plan::entry::Inventory;
 use crate::plan::outcome::{Ended, OperationOutcome, Outcome, Progress, Status};
 use crate::plan::time::Time;
@@ -145,7 +145,7 @@ impl Run<'_> {
 
     fn act(&mut self, action: &Action) -> Result<Step, Halt> {
         match &action.task {
-            Task::Unlink => self.unlink(action.subject),
+            Task::Unlink => self.unlink(action.subject, action.verb == Verb::Evict),
             Task::RemoveDirectory => self.remove_directory(action.subject),
             Task::Rotate(rotate) => self.rotate(action.subject, rotate),
             Task::Compress(compress) => self.compress(action.subject, compress),

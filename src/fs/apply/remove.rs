@@ -13,9 +13,15 @@ use crate::plan::action::Subject;
 
 impl Run<'_> {
     /// Removes a name whose file is what the scan saw and which nobody has open.
-    pub fn unlink(&mut self, subject: Subject) -> Result<Step, Halt> {
+    /// With `unread`, also one that was read since then stays: it is not the least used any more.
+    pub fn unlink(&mut self, subject: Subject, unread: bool) -> Result<Step, Halt> {
         let id = entry_of(subject)?;
         let found = self.find(id)?;
+        if unread && found.seen.stat.atime > found.entry.atime {
+            return Err(Halt::Changed(
+                "it was read since it was looked at".to_owned(),
+            ));
+        }
         let file = found.open_if_readable()?;
         remove_found(&found, file.as_ref())?;
         let Some(file) = file.filter(|_| found.seen.stat.links > 1) else {
