@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -197,10 +198,24 @@ pub struct Action {
     pub subject: Subject,
     /// Why.
     pub reason: Reason,
-    /// An earlier action of the operation without whose success this one is not done.
-    pub needs: Option<u32>,
+    /// The number of the action that it needs, plus one: without a word for "none" beside it, a
+    /// million actions are 8 MB less.
+    need: Option<NonZeroU32>,
     /// What is done.
     pub task: Task,
+}
+
+impl Action {
+    /// The number of an earlier action of the operation without whose success this one is not done.
+    #[must_use]
+    pub fn needs(&self) -> Option<u32> {
+        self.need.map(|number| number.get() - 1)
+    }
+
+    /// Makes it depend on an earlier one.
+    pub fn set_needs(&mut self, number: Option<u32>) {
+        self.need = number.and_then(|number| NonZeroU32::new(number.saturating_add(1)));
+    }
 }
 
 /// One item that stays.
@@ -256,7 +271,7 @@ impl OperationPlan {
             verb,
             subject,
             reason,
-            needs: None,
+            need: None,
             task,
         });
         number
@@ -335,5 +350,16 @@ pub fn item_bytes(inventory: &Inventory, action: &Action) -> u64 {
     match action.task {
         Task::Unlink | Task::ExpireModel(_) => entry.disk_usage(),
         _ => entry.size,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_action_and_a_verdict_stay_small() {
+        assert!(size_of::<Action>() <= 48, "{}", size_of::<Action>());
+        assert!(size_of::<Kept>() <= 32, "{}", size_of::<Kept>());
     }
 }

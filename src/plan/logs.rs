@@ -122,7 +122,7 @@ fn emit(plan: &mut OperationPlan, survey: &Survey, mut decided: Decided, mut fat
     }
     for (id, series, reason) in fates.expires {
         let number = plan.act(Verb::Expire, Subject::Entry(id), reason, Task::Unlink);
-        plan.actions[number as usize].needs = rotations[series];
+        plan.actions[number as usize].set_needs(rotations[series]);
     }
 }
 

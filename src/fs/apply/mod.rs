@@ -158,7 +158,7 @@ impl Run<'_> {
 
 /// How an action ends whose need was not met: what was left alone for a good reason is no failure.
 fn unmet(action: &Action, outcome: &OperationOutcome) -> Option<Halt> {
-    match outcome.statuses.get(action.needs? as usize) {
+    match outcome.statuses.get(action.needs()? as usize) {
         Some(Status::Done | Status::Deferred) => None,
         Some(Status::Changed) => Some(Halt::Changed("what it needs was left alone".to_owned())),
         _ => Some(Halt::Unmet),

@@ -65,7 +65,7 @@ impl<'a> Emptied<'a> {
                 Reason::Emptied,
                 Task::RemoveDirectory,
             );
-            plan.actions[number as usize].needs = self.last[id.0 as usize];
+            plan.actions[number as usize].set_needs(self.last[id.0 as usize]);
         }
     }
 

@@ -114,7 +114,7 @@ proptest! {
         let other = shuffled(&tree.inventory, &keys);
         let again = super::plan(&policy, &other, &Claims::none(&other), Clock::at(NOW));
         prop_assert_eq!(acted(&tree.inventory, &plan), acted(&other, &again));
-        let reasons = |plan: &OperationPlan| plan.actions.iter().map(|a| (a.reason.clone(), a.needs)).collect::<Vec<_>>();
+        let reasons = |plan: &OperationPlan| plan.actions.iter().map(|a| (a.reason.clone(), a.needs())).collect::<Vec<_>>();
         prop_assert_eq!(reasons(&plan), reasons(&again));
         prop_assert_eq!((plan.estimate, &plan.warnings.len(), &plan.metadata), (again.estimate, &again.warnings.len(), &again.metadata));
     }

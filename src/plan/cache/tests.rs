@@ -307,7 +307,10 @@ fn only_directories_that_this_plan_empties_are_removed_deepest_first() {
         "cache/a",
     ];
     assert_eq!(acted(&tree.inventory, &plan), expected.map(PathBuf::from));
-    let needs: Vec<Option<u32>> = plan.actions[4..].iter().map(|a| a.needs).collect();
+    let needs: Vec<Option<u32>> = plan.actions[4..]
+        .iter()
+        .map(super::super::action::Action::needs)
+        .collect();
     assert_eq!(needs, [Some(0), Some(1), Some(1)]);
     assert_eq!(plan.actions[0].subject, Subject::Entry(old[0]));
 }

@@ -141,7 +141,7 @@ proptest! {
         let other = shuffled(&tree.inventory, &keys);
         let again = planned(&policy, &other);
         prop_assert_eq!(lines(&tree.inventory, &plan), lines(&other, &again));
-        let reasons = |plan: &OperationPlan| plan.actions.iter().map(|a| (a.reason.clone(), a.needs)).collect::<Vec<_>>();
+        let reasons = |plan: &OperationPlan| plan.actions.iter().map(|a| (a.reason.clone(), a.needs())).collect::<Vec<_>>();
         prop_assert_eq!(reasons(&plan), reasons(&again));
         prop_assert_eq!((plan.estimate, &plan.warnings, &plan.metadata), (again.estimate, &again.warnings, &again.metadata));
         let kept = |inventory: &Inventory, plan: &OperationPlan| plan.kept.iter()
@@ -259,6 +259,6 @@ proptest! {
                     .all(|other| other.subject != Subject::Entry(form))));
             }
         }
-        prop_assert!(plan.actions.iter().all(|action| action.needs.is_none_or(|n| plan.actions[n as usize].verb == Verb::Rotate)));
+        prop_assert!(plan.actions.iter().all(|action| action.needs().is_none_or(|n| plan.actions[n as usize].verb == Verb::Rotate)));
     }
 }

@@ -392,7 +392,11 @@ fn retention_counts_what_this_run_rotates_and_waits_for_it() {
         format!("expire logs/{}", stamped("sub/a.log", 3 * DAY, ".gz")),
     ];
     assert_eq!(lines(&tree.inventory, &plan), expected);
-    let needs: Vec<Option<u32>> = plan.actions.iter().map(|action| action.needs).collect();
+    let needs: Vec<Option<u32>> = plan
+        .actions
+        .iter()
+        .map(super::super::action::Action::needs)
+        .collect();
     assert_eq!(needs, [None, Some(0), Some(0), Some(0), None, None]);
     assert_eq!(
         plan.actions[3].reason.to_string(),

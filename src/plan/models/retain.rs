@@ -299,7 +299,7 @@ impl<'a> Holding<'a> {
             let task = Task::ExpireModel(Box::new(task));
             let reason: Reason = cause.reason("version");
             let number = plan.act(Verb::Expire, Subject::Entry(id), reason, task);
-            plan.actions[number as usize].needs = needs.get(&at).copied();
+            plan.actions[number as usize].set_needs(needs.get(&at).copied());
             if inventory.entry(id).links <= 1 {
                 gain(plan, copy.bytes);
             }

@@ -108,7 +108,7 @@ fn said(plan: &Plan) -> (Vec<String>, BTreeSet<String>, String) {
             "{:?} {:?} {:?}",
             plan.shown(a),
             a.reason,
-            (a.verb, a.needs, &a.task)
+            (a.verb, a.needs(), &a.task)
         )
     });
     let kept = only
@@ -282,7 +282,7 @@ proptest! {
             let arrival = only(&plan).actions.iter().position(|action| {
                 matches!(&action.task, Task::Archive(task) if task.family == family)
             });
-            prop_assert_eq!(arrival.is_some(), action.needs.is_some() && arrival.is_some());
+            prop_assert_eq!(arrival.is_some(), action.needs().is_some() && arrival.is_some());
         }
     }
 }

@@ -149,7 +149,7 @@ fn identical_content_is_stored_once() {
         paths(&plan, Verb::Expire),
         ["models/archived/rf_20251002.pkl"]
     );
-    assert_eq!(only(&plan).actions[2].needs, Some(1));
+    assert_eq!(only(&plan).actions[2].needs(), Some(1));
     assert_eq!(only(&plan).estimate, Some(8192));
 }
 

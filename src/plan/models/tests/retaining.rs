@@ -91,7 +91,9 @@ fn an_expiry_needs_the_archiving_that_it_makes_room_for() {
             .map(|(action, (_, path))| {
                 (
                     path.clone(),
-                    action.needs.map(|needed| paths[needed as usize].1.clone()),
+                    action
+                        .needs()
+                        .map(|needed| paths[needed as usize].1.clone()),
                 )
             })
             .collect()
