@@ -291,6 +291,15 @@ impl<'a> Restoring<'a> {
         self.plan
             .metadata
             .insert("restored_bytes", json!(self.bytes));
+        // A copy takes what the archived file takes, as near as can be told before.
+        let actions = self.plan.actions.iter();
+        let taken: u64 = actions
+            .filter_map(|action| match action.subject {
+                Subject::Entry(id) => Some(self.inventory.entry(id).disk_usage()),
+                Subject::Directory(_) => None,
+            })
+            .sum();
+        self.plan.estimate = Some(0_i64.saturating_sub_unsigned(taken));
         self.plan
     }
 }
