@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
@@ -111,9 +111,22 @@ impl Books {
     /// # Errors
     /// Those of `renameat2(2)`.
     pub fn set_aside(&self, name: &str, stamp: &str) -> io::Result<String> {
-        let aside = format!("{name}.corrupt-{stamp}");
-        dir::rename_new(&self.dir, name.as_ref(), &self.dir, aside.as_ref())?;
-        Ok(aside)
+        let mut aside = format!("{name}.corrupt-{stamp}");
+        for number in 2.. {
+            match dir::rename_new(&self.dir, name.as_ref(), &self.dir, aside.as_ref()) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    aside = format!("{name}.corrupt-{stamp}-{number}");
+                }
+                other => return other.map(|()| aside),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+}
+
+impl AsFd for Books {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
     }
 }
 

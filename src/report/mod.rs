@@ -15,6 +15,7 @@ pub mod progress;
 pub mod rows;
 #[cfg(test)]
 mod sample;
+pub mod schedule;
 pub mod status;
 mod status_text;
 #[cfg(test)]

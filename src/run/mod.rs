@@ -4,6 +4,7 @@ mod configure;
 mod directories;
 mod evidence;
 mod explain;
+mod history;
 mod machine;
 mod memory;
 mod operate;
@@ -11,6 +12,7 @@ mod overrides;
 mod restore;
 mod session;
 mod status;
+mod timetable;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -194,7 +196,7 @@ fn one(
     };
     match explain {
         Some(path) => explain::explain(session, &job, path),
-        None => operate::operate(session, &job),
+        None => operate::operate(session, job),
     }
 }
 
@@ -206,7 +208,7 @@ fn run_cycle(session: &Session, cycle: &cli::Cycle) -> Exit {
             return session.report_early("cycle", early);
         }
     };
-    operate::operate(session, &cycle_job(session, cycle, timeout))
+    operate::operate(session, cycle_job(session, cycle, timeout))
 }
 
 fn cycle_job<'a>(session: &Session, cycle: &cli::Cycle, timeout: Option<Duration>) -> Job<'a> {

@@ -26,6 +26,7 @@ use crate::signal::Signals;
 use crate::system::metrics;
 
 /// One run.
+#[derive(Clone)]
 pub struct Session {
     /// Global options.
     pub cli: GlobalArgs,
@@ -205,6 +206,16 @@ impl Session {
             started: Instant::now(),
             ticks: metrics::ticks(),
         })
+    }
+
+    /// The same run, by the clock as it is now: what others wrote while it waited for them is not
+    /// in its future.
+    #[must_use]
+    pub fn resumed(&self) -> Self {
+        Self {
+            now: now(),
+            ..self.clone()
+        }
     }
 
     /// The base is there, and the state is kept where it may be.
