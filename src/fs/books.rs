@@ -173,6 +173,29 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     dir::sync(&parent)
 }
 
+/// Replaces the file of metrics, atomically, mode 0644, with its directory's owner.
+///
+/// # Errors
+/// Something other than a regular file has its name; else those of writing: the old metrics are
+/// then still there.
+pub fn write_textfile(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let (parent, name) = split(path)?;
+    let parent = dir::open_root(parent)?;
+    match dir::look(&parent, name) {
+        Ok(seen) if !seen.is_file() => {
+            let why = "it is there, and not a regular file";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let owner = Owner {
+        mode: 0o644,
+        ..dir::look_at(&parent)?.stat.owner
+    };
+    replace(&parent, name, bytes, owner)
+}
+
 /// The open records of an archive.
 #[derive(Debug)]
 pub struct ArchiveBooks {

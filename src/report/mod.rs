@@ -12,6 +12,7 @@ pub mod model;
 pub mod name;
 pub mod out;
 pub mod progress;
+pub mod prometheus;
 pub mod rows;
 #[cfg(test)]
 mod sample;

@@ -8,6 +8,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
 use super::json::{optional_path_entry, path_entry};
+use super::prometheus::Gauges;
 use crate::plan::action::Operation;
 use crate::plan::entry::Role;
 use crate::plan::host::Metrics;
@@ -57,6 +58,8 @@ pub struct StatusReport {
     pub processes: Value,
     /// Earlier reports, newest first; empty unless asked for.
     pub history: Vec<Value>,
+    /// The same for Prometheus.
+    pub gauges: Gauges,
     /// What the user should know.
     pub warnings: Vec<String>,
 }

@@ -4,6 +4,7 @@ mod configure;
 mod directories;
 mod evidence;
 mod explain;
+mod export;
 mod history;
 mod machine;
 mod memory;
@@ -42,7 +43,7 @@ pub enum End {
 #[must_use]
 pub fn run(cli: Cli) -> End {
     let name = name(&cli.command);
-    let out = match session::streams(&cli.global) {
+    let out = match session::streams(&cli.global, name) {
         Ok(out) => out,
         Err(early) => {
             return End::Code(report_unstarted(

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::directories::{self, Directories, Wanted};
 use super::evidence::{self, Basis, Host, Quiet};
+use super::export;
 use super::machine::{host, read_metrics, writers};
 use super::memory::Memory;
 use super::session::{Early, Session};
@@ -126,6 +127,10 @@ fn perform(session: &Session, mut job: Job<'_>) -> Result<Exit, Early> {
         let warnings = memory.finish(session, &job, &run, &seen);
         run.warnings.extend(warnings);
         timetable::conclude(session, &mut run, &memory);
+        if job.cycle {
+            let failed = export::textfile(session, &memory.state, &outcome.plan, &seen);
+            run.warnings.extend(failed);
+        }
     }
     Ok(session.deliver(&mut run, exit))
 }
@@ -135,9 +140,6 @@ fn complete(session: &Session, job: &Job<'_>, directories: &Directories, run: &m
     let start = session.ticks.clone();
     run.after = job.cycle.then(|| read_metrics(directories, start.as_ref()));
     run.warnings.extend(directories.notes.iter().cloned());
-    if job.cycle && session.config.export_textfile.is_some() {
-        run.warnings.push(NO_EXPORT.to_owned());
-    }
 }
 
 /// A cycle before its time: says when, and leaves nothing.
@@ -198,8 +200,6 @@ pub struct Seen {
     /// The clock jumped: rules of age are suspended.
     pub jumped: bool,
 }
-
-const NO_EXPORT: &str = "[export] textfile is set, and this version writes none";
 
 const JUMPED: &str = "the clock jumped since the last run, so nothing is judged by its age; \
                       --force overrides";

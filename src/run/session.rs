@@ -151,14 +151,15 @@ pub fn now() -> Time {
 ///
 /// # Errors
 /// A format that the subcommand does not have.
-pub fn streams(cli: &GlobalArgs) -> Result<Out, Early> {
+pub fn streams(cli: &GlobalArgs, command: &str) -> Result<Out, Early> {
     let format = match cli.format {
         Format::Text => out::Format::Text,
         Format::Json => out::Format::Json,
+        Format::Prometheus if command == "status" => out::Format::Prometheus,
         Format::Prometheus => {
             return Err(Early::line(
                 Exit::Usage,
-                &"--format prometheus is not built yet; text and json are",
+                &"--format prometheus is for status; text and json are for all",
             ));
         }
     };

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::directories::{Directories, Wanted};
-use super::history;
 use super::machine;
 use super::memory::Memory;
 use super::operate::{self, Job};
 use super::session::{Early, Session};
 use super::timetable;
+use super::{export, history};
 use crate::cli;
 use crate::exit::Exit;
 use crate::plan::action::{Operation, OperationPlan, Plan};
@@ -45,8 +45,9 @@ fn report(session: &Session, args: &cli::Status) -> Result<StatusReport, Early> 
     let job = job(session);
     let directories = operate::open(session, &job)?;
     let memory = Memory::tolerant(session);
-    let operate::Planned { plan, .. } = operate::plan(session, &job, &directories, &memory)?;
+    let operate::Planned { plan, seen } = operate::plan(session, &job, &directories, &memory)?;
     let directory_rows = directory_rows(&plan.inventory, &session.config.policies);
+    let gauges = export::gauges(session, &memory.state, &plan, &seen);
     let (agents, processes) = listings(&plan, args.agents);
     let operations = operation_rows(session, plan, &directories, &memory.state);
     wait_for_sample(session.started);
@@ -85,6 +86,7 @@ fn report(session: &Session, args: &cli::Status) -> Result<StatusReport, Early> 
             .history
             .map(|count| history::read(session, usize::try_from(count).unwrap_or(usize::MAX)))
             .unwrap_or_default(),
+        gauges,
         warnings,
     })
 }
@@ -173,7 +175,7 @@ fn operation_rows(
 }
 
 /// Usage of each directory that exists, every inode once.
-fn directory_rows(inventory: &Inventory, policies: &Policies) -> Vec<DirectoryStatus> {
+pub fn directory_rows(inventory: &Inventory, policies: &Policies) -> Vec<DirectoryStatus> {
     inventory
         .root_ids()
         .filter(|id| inventory.root(*id).top.is_some())

@@ -26,4 +26,5 @@ mod models_review;
 mod names;
 mod require;
 mod restore;
+mod schedule;
 mod streams;
