@@ -10,7 +10,9 @@
 mod cache;
 mod command_line;
 mod config;
-mod crash;
+mod crash_cache;
+mod crash_logs;
+mod crash_models;
 mod cycle;
 mod dry_run;
 mod first_tries;
@@ -27,3 +29,4 @@ mod names;
 mod require;
 mod restore;
 mod streams;
+mod sweep;
