@@ -10,7 +10,9 @@
 mod cache;
 mod command_line;
 mod config;
-mod crash;
+mod crash_cache;
+mod crash_logs;
+mod crash_models;
 mod cycle;
 mod dry_run;
 mod first_tries;
@@ -28,3 +30,4 @@ mod require;
 mod restore;
 mod schedule;
 mod streams;
+mod sweep;
