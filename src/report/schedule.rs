@@ -1,10 +1,7 @@
 //! What the report of a cycle says of its schedule: the interval and its changes, what was not due
 //! and what ran before its time.
 
-use std::time::Duration;
-
 use crate::plan::action::Operation;
-use crate::plan::reason::span;
 use crate::plan::time::Time;
 
 /// The schedule as a cycle leaves it.
@@ -83,14 +80,17 @@ impl Schedule {
     }
 }
 
-/// `in 5 h`.
+/// `in 5 h`: to the nearest, and never sooner than it is by more than half a unit.
 #[must_use]
 pub fn ahead(time: Time, now: Time) -> String {
-    let rest = time.since(now);
-    if rest < Duration::from_secs(1) {
-        "now".to_owned()
-    } else {
-        format!("in {}", span(rest))
+    let seconds = time.since(now).as_secs_f64().ceil();
+    let whole = |unit: f64| (seconds / unit).round();
+    match seconds {
+        ..1.0 => "now".to_owned(),
+        ..60.0 => format!("in {seconds} s"),
+        ..7_200.0 => format!("in {} min", whole(60.0)),
+        ..172_800.0 => format!("in {} h", whole(3_600.0)),
+        _ => format!("in {} d", whole(86_400.0)),
     }
 }
 
@@ -137,6 +137,24 @@ mod tests {
             ),
         ] {
             assert_eq!(told(before, after, failures).as_deref(), words);
+        }
+    }
+
+    #[test]
+    fn a_time_to_come_is_told_to_the_nearest() {
+        for (seconds, words) in [
+            (-5, "now"),
+            (0, "now"),
+            (1, "in 1 s"),
+            (59, "in 59 s"),
+            (1799, "in 30 min"),
+            (5400, "in 90 min"),
+            (21_599, "in 6 h"),
+            (86_399, "in 24 h"),
+            (7 * 86_400 - 1, "in 7 d"),
+        ] {
+            let told = ahead(Time::from_parts(seconds, 0), Time::from_parts(0, 0));
+            assert_eq!(told, words, "{seconds}");
         }
     }
 }

@@ -30,7 +30,7 @@ fn tree() -> Tree {
     tree
 }
 
-fn remember(tree: &Tree, fields: Value) {
+fn remember(tree: &Tree, fields: &Value) {
     let mut state = json!({ "schema": "sysopt.state/1" });
     state
         .as_object_mut()
@@ -97,7 +97,7 @@ fn the_slack_for_cron_is_a_minute() {
     ] {
         remember(
             &tree,
-            json!({ "last_cycle": { "timestamp": ago(seconds) } }),
+            &json!({ "last_cycle": { "timestamp": ago(seconds) } }),
         );
         let (ran, report) = tree.json(&["cycle"]);
         assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -110,7 +110,7 @@ fn operations_run_by_their_intervals_and_the_rest_is_told() {
     let tree = tree();
     remember(
         &tree,
-        json!({
+        &json!({
             "last_cycle": { "timestamp": ago(HOUR) },
             "operations": {
                 "cache_cleanup": last(7 * HOUR, true),
@@ -147,7 +147,7 @@ fn a_full_filesystem_makes_its_operations_due() {
     let ran = last(60, true);
     remember(
         &tree,
-        json!({
+        &json!({
             "last_cycle": { "timestamp": ago(HOUR) },
             "operations": { "cache_cleanup": ran, "log_rotation": ran, "model_archiving": ran },
         }),
@@ -216,7 +216,7 @@ fn a_crash_counts_and_three_hold_the_next_cycle_back() {
     let tree = tree();
     remember(
         &tree,
-        json!({ "attempt": ago(40 * MINUTE), "consecutive_failures": 2 }),
+        &json!({ "attempt": ago(40 * MINUTE), "consecutive_failures": 2 }),
     );
     let status = tree.json(&["status"]).1;
     assert_eq!(status["consecutive_failures"], 3, "{status:#}");
@@ -256,7 +256,7 @@ fn a_clock_that_is_far_ahead_protects_more_than_one_run() {
     let tree = tree();
     let old = tree.aged("models/old.pkl", b"weights", 60 * DAY);
     crate::fixture::set_age(&tree.config("# all defaults\n"), 60 * DAY);
-    remember(&tree, json!({ "last_run": ago(50 * 24 * HOUR) }));
+    remember(&tree, &json!({ "last_run": ago(50 * 24 * HOUR) }));
     for _ in 0..3 {
         let (ran, report) = tree.json(&["cycle", "--only", "models"]);
         assert_eq!(ran.code, Some(0), "{ran:?}");
