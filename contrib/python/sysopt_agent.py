@@ -22,9 +22,12 @@ def reclaim(signum=None, frame=None):
 
 
 def install(signum=signal.SIGUSR1):
-    """Handles the signal from now on; to be called in the main thread."""
+    """Handles the signal from now on; to be called in the main thread.
+
+    No siginterrupt(False): the handler would wait until a blocking call ends. Python repeats
+    interrupted calls by itself (PEP 475).
+    """
     signal.signal(signum, reclaim)
-    signal.siginterrupt(signum, False)  # System calls under way go on.
 
 
 def pace(path, now=None):

@@ -33,11 +33,24 @@ class Pace(unittest.TestCase):
 
 
 class Reclaim(unittest.TestCase):
-    def test_a_process_that_handles_the_signal_lives_on(self):
-        code = "import sysopt_agent, sys\nsysopt_agent.install()\nprint('up', flush=True)\nsys.stdin.read()"
-        agent = subprocess.Popen([sys.executable, "-c", code], cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        agent.stdout.readline()
+    def test_an_agent_that_waits_collects_its_garbage_and_lives_on(self):
+        code = (
+            "import gc, sys, weakref, sysopt_agent\n"
+            "class Part: pass\n"
+            "gc.disable()\n"
+            "sysopt_agent.install()\n"
+            "part = Part()\n"
+            "part.ring = part\n"
+            "weakref.finalize(part, print, 'collected', flush=True)\n"
+            "del part\n"
+            "print('up', flush=True)\n"
+            "sys.stdin.read()\n"
+        )
+        pipe = subprocess.PIPE
+        agent = subprocess.Popen([sys.executable, "-c", code], cwd=HERE, stdin=pipe, stdout=pipe)
+        self.assertEqual(agent.stdout.readline(), b"up\n")
         agent.send_signal(signal.SIGUSR1)
+        self.assertEqual(agent.stdout.readline(), b"collected\n")
         agent.communicate()
         self.assertEqual(agent.returncode, 0)
 

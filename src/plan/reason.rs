@@ -64,7 +64,7 @@ pub enum Reason {
     /// The process that it names is gone.
     StalePidFile,
     /// What an agent, or the machine, is like.
-    Agent(Box<str>),
+    Agent(Box<Words>),
 }
 
 /// A span in whole seconds, good for 136 years.
@@ -84,6 +84,10 @@ impl From<Duration> for Duration32 {
         Self(u32::try_from(span.as_secs()).unwrap_or(u32::MAX))
     }
 }
+
+/// A reason in words, where figures of several kinds lead to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words(pub String);
 
 /// Bytes over a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -345,7 +349,7 @@ impl fmt::Display for Reason {
             Self::BrokenSymlink => f.write_str("leads nowhere"),
             Self::EmptyDirectory(ago) => write!(f, "empty for {ago}"),
             Self::StalePidFile => f.write_str("its process is gone"),
-            Self::Agent(words) => f.write_str(words),
+            Self::Agent(words) => f.write_str(&words.0),
         }
     }
 }

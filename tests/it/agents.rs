@@ -83,7 +83,7 @@ fn hoarder() -> String {
     format!(
         "import ctypes, gc, signal, sys\ngc.disable()\n\
          def reclaim(*_):\n    gc.collect()\n    ctypes.CDLL(None).malloc_trim(0)\n\
-         signal.signal(signal.SIGUSR1, reclaim)\nsignal.siginterrupt(signal.SIGUSR1, False)\n\
+         signal.signal(signal.SIGUSR1, reclaim)\n\
          ring = [bytearray(1 << 20) for _ in range(100)]\n\
          for part in ring: part[::4096] = b'x' * 256\n\
          ring.append(ring)\ndel ring, part\n{WAIT}"

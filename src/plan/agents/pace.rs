@@ -9,7 +9,7 @@ use super::Given;
 use crate::plan::action::{OperationPlan, Subject, Task, Verb};
 use crate::plan::entry::Inventory;
 use crate::plan::policy::{AgentsPolicy, LoadPolicy};
-use crate::plan::reason::{Keep, Reason};
+use crate::plan::reason::{Keep, Reason, Words};
 use crate::plan::time::Time;
 
 /// From this share of the threshold on, agents are asked to go a little slower: 60 % of 80 %.
@@ -144,14 +144,14 @@ fn decide(load: &LoadPolicy, given: &Given<'_>) -> Result<(PaceFile, Reason), Ke
     {
         return Err(Keep::Skipped("it says 1.0 already".into()));
     }
-    let words = format!("multiplier {multiplier:.1}: {reason}").into_boxed_str();
+    let words = Words(format!("multiplier {multiplier:.1}: {reason}"));
     let content = PaceFile {
         multiplier,
         reason,
         // Where cron is gone, the advice is too.
         until: given.now.after(given.interval.saturating_mul(2)),
     };
-    Ok((content, Reason::Agent(words)))
+    Ok((content, Reason::Agent(Box::new(words))))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::{Agent, Detected, Given, Standing};
 use crate::plan::action::{OperationPlan, Subject, Task, Verb};
 use crate::plan::entry::Inventory;
 use crate::plan::policy::{AgentRule, AgentsPolicy};
-use crate::plan::reason::{Keep, Reason, size};
+use crate::plan::reason::{Keep, Reason, Words, size};
 
 /// An agent that was asked before is asked again when it grew by a tenth, and by so much.
 const GROWTH_BYTES: u64 = 16 << 20;
@@ -154,7 +154,7 @@ fn decide(
         signal,
     };
     let reason = format!("holds {}, handles SIG{name}", size(resident));
-    Ok((reclaim, Reason::Agent(reason.into_boxed_str())))
+    Ok((reclaim, Reason::Agent(Box::new(Words(reason)))))
 }
 
 /// Whether the caller may signal a process of that user. The kernel asks the same of everybody but
