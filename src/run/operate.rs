@@ -261,7 +261,7 @@ fn recount(mut outcome: Outcome) -> Outcome {
     let plan = &mut outcome.plan;
     for (planned, done) in plan.operations.iter_mut().zip(&outcome.operations) {
         if planned.operation == Operation::AgentOptimization {
-            planned.metadata = agents::metadata_after(planned, &done.effects);
+            planned.metadata = agents::metadata_after(planned, done);
         }
         if planned.operation == Operation::GarbageCollection {
             planned.metadata = garbage::metadata_after(planned, &plan.inventory, &done.statuses);

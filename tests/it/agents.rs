@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -53,7 +53,7 @@ impl Drop for Agent {
 /// Says that it is up, and waits for the end of its input.
 const WAIT: &str = "print('up', flush=True)\nsys.stdin.read()\n";
 
-fn of<'a>(list: &'a Value, pid: u32) -> &'a Value {
+fn of(list: &Value, pid: u32) -> &Value {
     let rows = list.as_array().unwrap_or_else(|| panic!("no list: {list}"));
     let found = rows.iter().find(|row| row["pid"] == pid);
     found.unwrap_or_else(|| panic!("no {pid} in {list:#}"))
@@ -142,7 +142,6 @@ fn roots_signal_is_not_for_a_process_of_another_user() {
     {
         return;
     }
-    use std::os::unix::process::CommandExt as _;
     let tree = Tree::new();
     set_mode(tree.outside(), 0o755);
     let script = tree.write("whale.py", hoarder().replace("range(100)", "range(1)"));

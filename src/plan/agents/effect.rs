@@ -1,13 +1,13 @@
 //! What came of asking: measured from outside, two seconds later.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::json;
-use std::collections::BTreeMap;
 
 use crate::plan::action::{OperationPlan, Task};
 use crate::plan::host::Ticks;
+use crate::plan::outcome::OperationOutcome;
 
 /// A process as it is just before a signal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,7 +140,7 @@ pub fn judge(task: &Task, measured: Measured) -> Effect {
 #[must_use]
 pub fn metadata_after(
     plan: &OperationPlan,
-    effects: &HashMap<u32, Effect>,
+    done: &OperationOutcome,
 ) -> BTreeMap<&'static str, serde_json::Value> {
     let mut metadata = plan.metadata.clone();
     let Some(results) = metadata.get_mut("results").and_then(|r| r.as_array_mut()) else {
@@ -149,7 +149,7 @@ pub fn metadata_after(
     let planned = results.iter_mut().filter(|one| one["result"] == "planned");
     let mut first = None;
     for (number, result) in (0_u32..).zip(planned) {
-        if let Some(effect) = effects.get(&number) {
+        if let Some(effect) = done.effects.get(&number) {
             result["result"] = json!(effect.result);
             result["effects"] = json!(effect.effects);
             first = first.or(effect.effects.as_ref());

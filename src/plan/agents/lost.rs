@@ -46,7 +46,7 @@ pub(super) fn lost(detected: &Detected<'_>, observed: &Observed<'_>) -> Vec<Lost
             continue;
         }
         let same = |agent: &&super::Agent<'_>| agent.label() == *label;
-        let place = fresh.iter().position(|agent| same(agent));
+        let place = fresh.iter().position(same);
         let replaced_by = place.map(|at| fresh.remove(at).process.pid);
         lost.push(Lost {
             rule: label.rule.clone(),

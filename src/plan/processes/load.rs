@@ -79,13 +79,13 @@ mod tests {
         cpu_percent: 80.0,
     };
 
-    fn stall(avg60: f64, avg300: f64) -> Option<Stall> {
+    fn stall(avg60: f64, avg300: f64) -> Stall {
         let some = Averages {
             avg10: 99.0,
             avg60,
             avg300,
         };
-        Some(Stall { some, full: None })
+        Stall { some, full: None }
     }
 
     #[test]
@@ -97,9 +97,9 @@ mod tests {
             (Some(90.0), None, Some(true), true),
             (Some(85.0), None, Some(true), false),
             (None, None, Some(true), false),
-            (Some(90.0), stall(21.0, 9.0), None, false),
-            (Some(90.0), stall(21.0, 11.0), None, true),
-            (None, stall(21.0, 11.0), None, true),
+            (Some(90.0), Some(stall(21.0, 9.0)), None, false),
+            (Some(90.0), Some(stall(21.0, 11.0)), None, true),
+            (None, Some(stall(21.0, 11.0)), None, true),
         ] {
             let metrics = Metrics {
                 memory_percent: used,
