@@ -248,7 +248,7 @@ impl Memory {
             jumped: seen.jumped,
             processes: seen
                 .host
-                .remember(&session.config.policies)
+                .remember(&session.config.policies, run.outcome)
                 .unwrap_or_else(|| self.state.processes.clone()),
         }
     }

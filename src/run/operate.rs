@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::directories::{self, Directories, Wanted};
 use super::evidence::{self, Basis, Host, Quiet};
 use super::export;
-use super::machine::{host, read_metrics, writers};
+use super::machine::{Machine, host, read_metrics, sample, writers};
 use super::memory::Memory;
 use super::session::{Early, Session};
 use super::timetable::{self, Skipped};
@@ -16,10 +16,9 @@ use crate::fs::scan::{self, Scan};
 use crate::fs::{books, manifest};
 use crate::plan::action::{Operation, Plan};
 use crate::plan::entry::{Inventory, Role};
-use crate::plan::garbage;
 use crate::plan::outcome::{Ended, Outcome, Status};
 use crate::plan::policy::Policies;
-use crate::plan::{reason, restore};
+use crate::plan::{agents, garbage, reason, restore};
 use crate::report::message;
 use crate::report::model::{self, Run, Verdict};
 use crate::report::progress;
@@ -211,6 +210,7 @@ pub fn plan(
     directories: &Directories,
     memory: &Memory,
 ) -> Result<Planned, Early> {
+    let sample = sample(job);
     let mut inventory = look(session, directories);
     if session.signals.received().is_some() {
         return Err(Early::interrupted());
@@ -227,9 +227,11 @@ pub fn plan(
         });
     }
     let clock = evidence::clock(session.now, &inventory, memory.state.last_run, job.force);
-    let host = host(session, job, directories, memory);
+    let host = host(session, job, directories, memory, sample);
     let basis = Basis {
         policies: &session.config.policies,
+        verbose: session.cli.verbose,
+        interval: session.config.intervals.optimization,
         roots: &directories.roots,
         host: &host,
         clock,
@@ -287,6 +289,7 @@ fn carry_out(session: &Session, job: &Job<'_>, directories: &Directories, plan: 
             progress: &*progress,
             writers: &writers,
             now: session.now,
+            machine: &Machine,
         },
     )
 }
@@ -295,6 +298,9 @@ fn carry_out(session: &Session, job: &Job<'_>, directories: &Directories, plan: 
 fn recount(mut outcome: Outcome) -> Outcome {
     let plan = &mut outcome.plan;
     for (planned, done) in plan.operations.iter_mut().zip(&outcome.operations) {
+        if planned.operation == Operation::AgentOptimization {
+            planned.metadata = agents::metadata_after(planned, done);
+        }
         if planned.operation == Operation::GarbageCollection {
             planned.metadata = garbage::metadata_after(planned, &plan.inventory, &done.statuses);
         }
