@@ -33,7 +33,10 @@ fn main() {
         return;
     }
     let wanted = std::env::var("SYSOPT_BENCH_FILES").unwrap_or_else(|_| DEFAULT.to_owned());
-    for files in wanted.split(',').filter_map(|text| text.trim().parse().ok()) {
+    for files in wanted
+        .split(',')
+        .filter_map(|text| text.trim().parse().ok())
+    {
         plan(files, 20, &[]);
         plan(files, 40, &["--verbose"]);
         evict(files);

@@ -14,6 +14,7 @@ pub mod entry;
 pub mod family;
 pub mod garbage;
 pub mod host;
+pub mod locked;
 pub mod logs;
 pub mod models;
 pub mod names;

@@ -8,6 +8,7 @@
 )]
 
 mod cache;
+mod cache_units;
 mod command_line;
 mod config;
 mod crash;

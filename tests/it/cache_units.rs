@@ -1,0 +1,256 @@
+//! `clean-cache` among what other tools keep in a cache: repositories of the Hugging Face hub go
+//! whole or stay whole, trees with another tool's mark stay, and so does what is locked.
+
+use std::fs::{self, File};
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+use serde_json::Value;
+
+use crate::fixture::{DAY, HOUR, Tmpfs, Tree, actions, kept, operation, set_age, statuses};
+use crate::require;
+
+const CACHE: &str = "cache_cleanup";
+const ALL: [&str; 8] = [
+    "-C",
+    ".",
+    "-v",
+    "clean-cache",
+    "--max-size",
+    "0",
+    "--preserve-recent",
+    "1h",
+];
+
+/// A repository as huggingface_hub lays it out, last used so long ago.
+fn repository(tree: &Tree, name: &str, age: Duration) {
+    let at = Path::new("cache/hub").join(name);
+    for blob in ["b0", "b1 [12]"] {
+        tree.aged(at.join("blobs").join(blob), vec![1; 20_000], age);
+    }
+    tree.aged(at.join("refs/main"), "rev", age);
+    tree.aged(at.join(".no_exist/rev/added_tokens.json"), "", age);
+    let snapshot = tree.path(at.join("snapshots/rev/sub"));
+    fs::create_dir_all(&snapshot).unwrap();
+    for (link, blob) in [("poetry.lock", "b0"), ("-model\n.db", "b1 [12]")] {
+        link_aged(&format!("../../../blobs/{blob}"), &snapshot.join(link), age);
+    }
+}
+
+fn link_aged(target: &str, link: &Path, age: Duration) {
+    symlink(target, link).unwrap();
+    let seconds = age.as_secs();
+    let touched = Command::new("touch")
+        .args(["-h", "-d", &format!("{seconds} seconds ago")])
+        .arg(link)
+        .status();
+    assert!(touched.unwrap().success());
+}
+
+fn evicted(report: &Value) -> Vec<String> {
+    let actions = actions(report, CACHE).into_iter();
+    let evicted = actions.filter(|(verb, ..)| verb == "evict");
+    evicted.map(|(_, path, _)| path).collect()
+}
+
+#[test]
+fn a_repository_goes_whole_links_before_blobs() {
+    let tree = Tree::new();
+    repository(&tree, "models--org--old", 9 * DAY);
+    fs::create_dir(tree.path("cache/hub/models--org--old/empty")).unwrap();
+    let lock = tree.aged("cache/hub/.locks/models--org--old/b0.lock", "", 9 * DAY);
+    let (ran, report) = tree.json(&ALL);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let order: Vec<String> = evicted(&report);
+    let at = |part: &str| order.iter().position(|path| path.contains(part));
+    assert_eq!(order.len(), 6, "{order:?}");
+    assert!(at("sub/poetry.lock").max(at("sub/-model")) < at("refs/main").min(at("blobs/b0")));
+    assert!(at("refs/main").max(at(".no_exist")) < at("blobs/b0").min(at("blobs/b1 [12]")));
+    assert_eq!(tree.names("cache/hub"), [".locks"]);
+    assert!(lock.exists());
+}
+
+#[test]
+fn a_repository_used_lately_in_any_part_stays_whole() {
+    let tree = Tree::new();
+    repository(&tree, "models--a--recent", 9 * DAY);
+    set_age(
+        &tree.path("cache/hub/models--a--recent/refs/main"),
+        HOUR / 2,
+    );
+    repository(&tree, "datasets--a--held", 9 * DAY);
+    repository(&tree, "spaces--a--locked", 9 * DAY);
+    repository(&tree, "models--a--linked", 9 * DAY);
+    let blob = |name: &str| tree.path("cache/hub").join(name).join("blobs/b0");
+    fs::hard_link(blob("models--a--linked"), tree.path("elsewhere")).unwrap();
+    let download = tree.aged("cache/hub/.locks/spaces--a--locked/b0.lock", "", 9 * DAY);
+    let locked = File::open(download).unwrap();
+    flock(&locked, FlockOperation::LockExclusive).unwrap();
+    let mut holder = Command::new("sleep")
+        .arg("60")
+        .stdin(File::open(blob("datasets--a--held")).unwrap())
+        .spawn()
+        .unwrap();
+    let before = tree.snapshot();
+    let (ran, report) = tree.json(&ALL);
+    let after = tree.snapshot();
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(evicted(&report), [""; 0]);
+    let below = |path: &&std::path::PathBuf| path.starts_with("cache");
+    assert!(before.keys().filter(below).eq(after.keys().filter(below)));
+    let kept = kept(&report, CACHE);
+    for (name, word) in [
+        ("models--a--recent", "used 30 min ago"),
+        ("datasets--a--held", "in use by"),
+        ("spaces--a--locked", "locked (flock) by"),
+        ("models--a--linked", "other names"),
+    ] {
+        let blob = &kept[&format!("cache/hub/{name}/blobs/b1 [12]")];
+        assert!(blob.contains(word), "{name}: {blob}");
+    }
+}
+
+#[test]
+fn repositories_and_files_go_in_one_order_of_last_use() {
+    let tree = Tree::new();
+    repository(&tree, "models--a--older", 9 * DAY);
+    tree.aged("cache/oldest", vec![1; 9000], 10 * DAY);
+    tree.aged("cache/newer", vec![1; 9000], 2 * DAY);
+    let usage = tree
+        .json(&["-C", ".", "-n", "clean-cache", "--max-size", "1GiB"])
+        .1;
+    let usage = operation(&usage, CACHE)["metadata"]["usage_bytes"]
+        .as_u64()
+        .unwrap();
+    // The oldest alone is not enough, and of the repository a byte would do.
+    let limit = (usage - 12_288 - 1).to_string();
+    let (_, report) = tree.json(&["-C", ".", "clean-cache", "--max-size", &limit]);
+    assert_eq!(evicted(&report).len(), 7, "{report:#}");
+    assert_eq!(evicted(&report)[0], "cache/oldest");
+    assert_eq!(tree.names("cache"), ["newer"]);
+}
+
+#[test]
+fn trees_of_other_tools_stay_and_are_named() {
+    let tree = Tree::new();
+    let marks = [
+        ("a/.git/HEAD", ".git"),
+        ("ccache/ccache.conf", "ccache"),
+        ("cc/0/stats", "ccache"),
+        ("dvc/.dvc/config", ".dvc"),
+        ("shared/files/md5/ab/cdef", "DVC"),
+        ("restic/config", "restic repository"),
+        ("bare/HEAD", "bare git"),
+    ];
+    for (path, _) in marks {
+        tree.aged(Path::new("cache").join(path), "x", 90 * DAY);
+    }
+    for name in ["keys", "data", "index", "snapshots"] {
+        tree.aged(format!("cache/restic/{name}/x"), "x", 90 * DAY);
+    }
+    for name in ["objects", "refs"] {
+        tree.aged(format!("cache/bare/{name}/x"), "x", 90 * DAY);
+    }
+    tree.aged(
+        "cache/tagged/CACHEDIR.TAG",
+        "# created by ccache.\n",
+        90 * DAY,
+    );
+    tree.aged("cache/tagged/ab/object", "x", 90 * DAY);
+    tree.aged("cache/plain/data", "x", 90 * DAY);
+    let (ran, report) = tree.json(&ALL);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(evicted(&report), ["cache/plain/data"]);
+    let marked = operation(&report, CACHE)["metadata"]["marked"].clone();
+    let marked = marked.as_array().unwrap();
+    assert_eq!(marked.len(), 8, "{marked:#?}");
+    for (path, mark) in marks {
+        let top = format!("cache/{}", path.split('/').next().unwrap());
+        let row = marked.iter().find(|row| row["path"] == top.as_str());
+        let said = row.unwrap_or_else(|| panic!("{top}"))["mark"].as_str();
+        assert!(said.unwrap().contains(mark), "{path}: {said:?}");
+    }
+    let text = tree.run(&["-C", ".", "-n", "clean-cache", "--max-size", "0"]);
+    assert!(
+        text.stdout.contains("and 7 more  in a tree"),
+        "{}",
+        text.stdout
+    );
+}
+
+#[test]
+fn what_somebody_has_locked_stays() {
+    let tree = Tree::new();
+    let file = tree.aged("cache/locked.bin", "x", 9 * DAY);
+    tree.aged("cache/dir/deep/below", "x", 9 * DAY);
+    tree.aged("cache/free", "x", 9 * DAY);
+    // A process of its own, so that it is no descriptor of the test that is seen.
+    let script = "exec 8<\"$1\" 9<\"$2\"; flock 8; flock -s 9; echo; exec cat";
+    let mut holder = Command::new("sh")
+        .args(["-c", script, "sh"])
+        .args([&file, &tree.path("cache/dir")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+    let (ran, report) = tree.json(&ALL);
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(evicted(&report), ["cache/free"]);
+    let kept = kept(&report, CACHE);
+    for path in ["cache/locked.bin", "cache/dir/deep/below"] {
+        assert!(kept[path].contains("locked (flock) by pid"), "{kept:?}");
+    }
+    assert_eq!(
+        evicted(&tree.json(&ALL).1).len(),
+        2,
+        "nobody has them any more"
+    );
+}
+
+#[test]
+fn a_repository_gives_back_what_it_is_said_to() {
+    if !require::own_machine(a_repository_gives_back_what_it_is_said_to) {
+        return;
+    }
+    let disk = Tmpfs::new(8 << 20);
+    let tree = Tree::on(&disk);
+    repository(&tree, "models--org--old", 9 * DAY);
+    let twin = tree.path("cache/hub/models--org--old/blobs/b0");
+    fs::hard_link(&twin, twin.with_file_name("twin")).unwrap();
+    set_age(&twin, 9 * DAY);
+    let sparse = tree.aged("cache/hub/models--org--old/blobs/sparse", "x", 9 * DAY);
+    File::options()
+        .write(true)
+        .open(&sparse)
+        .unwrap()
+        .set_len(1 << 30)
+        .unwrap();
+    set_age(&sparse, 9 * DAY);
+    assert!(fs::metadata(&sparse).unwrap().blocks() < 64);
+    let args = [
+        "-C",
+        ".",
+        "--format",
+        "json",
+        "clean-cache",
+        "./cache",
+        "--max-size",
+        "0",
+    ];
+    let planned = tree.run(&[&["-n"], &args[..]].concat()).report();
+    let before = disk.used();
+    let done = tree.run(&args).report();
+    let freed = before - disk.used();
+    assert!(statuses(&done, CACHE).iter().all(|status| status == "done"));
+    assert_eq!(operation(&done, CACHE)["bytes_freed"], freed);
+    assert_eq!(operation(&planned, CACHE)["bytes_freed"], freed);
+    assert!(freed > 40_000, "{freed}");
+}
