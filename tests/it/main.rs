@@ -14,6 +14,7 @@ mod config;
 mod crash;
 mod cycle;
 mod dry_run;
+mod explain;
 mod first_tries;
 mod fixture;
 mod garbage;
