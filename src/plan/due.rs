@@ -91,14 +91,14 @@ fn within_budget(
             }
         }
     }
-    let room = policies.cache.limit.saturating_sub(left);
-    let grows = size(room.saturating_add(before));
+    let free = policies.cache.limit.saturating_sub(left);
+    let grows = size(free.saturating_add(before));
     let shown = inventory.root(root).shown.display();
     Due {
         at: policies.cache.max_age.map(|age| own.after(age)),
         condition: Some(format!(
             "when {shown} grows by more than {grows}: {} are free and {} go before it",
-            size(room),
+            size(free),
             size(before)
         )),
     }

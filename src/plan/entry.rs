@@ -441,10 +441,10 @@ impl Inventory {
             b"." if above(&id).is_some() || !name.is_empty() => b"",
             root => root,
         };
-        let room = root.len() + rows().map(|id| component(id).len() + 1).sum::<usize>();
-        let mut bytes = vec![b'/'; room];
+        let length = root.len() + rows().map(|id| component(id).len() + 1).sum::<usize>();
+        let mut bytes = vec![b'/'; length];
         bytes[..root.len()].copy_from_slice(root);
-        let mut end = room;
+        let mut end = length;
         for id in rows() {
             let text = component(id);
             bytes[end - text.len()..end].copy_from_slice(text);
@@ -452,7 +452,7 @@ impl Inventory {
         }
         if !name.is_empty() {
             bytes.reserve_exact(name.len() + 1);
-            if room > 0 && !root.ends_with(b"/") {
+            if length > 0 && !root.ends_with(b"/") {
                 bytes.push(b'/');
             }
             bytes.extend_from_slice(name.as_bytes());

@@ -25,7 +25,7 @@ const ALL: [&str; 8] = [
     "1h",
 ];
 
-/// A repository as huggingface_hub lays it out, last used so long ago.
+/// A repository as `huggingface_hub` lays it out, last used so long ago.
 fn repository(tree: &Tree, name: &str, age: Duration) {
     let at = Path::new("cache/hub").join(name);
     for blob in ["b0", "b1 [12]"] {
@@ -253,4 +253,106 @@ fn a_repository_gives_back_what_it_is_said_to() {
     assert_eq!(operation(&done, CACHE)["bytes_freed"], freed);
     assert_eq!(operation(&planned, CACHE)["bytes_freed"], freed);
     assert!(freed > 40_000, "{freed}");
+}
+
+/// An attacker swaps, in a loop, a directory of the cache for a link to the treasure, a file for a
+/// link into it, and moves a mount over a directory, while runs go on; in all 10,000 swaps.
+#[test]
+#[ignore = "a slow proof: many runs against an attacker"]
+fn nothing_outside_is_touched_whoever_swaps_what() {
+    if !require::own_machine(nothing_outside_is_touched_whoever_swaps_what) {
+        return;
+    }
+    let tree = Tree::new();
+    let treasure = tree.outside().join("treasure");
+    fs::create_dir(&treasure).unwrap();
+    let outside = || -> Vec<_> {
+        let names = (0..8).map(|number| treasure.join(format!("f{number}")));
+        names
+            .map(|path| (path.clone(), fs::read(&path).ok()))
+            .collect()
+    };
+    for number in 0..8 {
+        let path = treasure.join(format!("f{number}"));
+        fs::write(&path, "precious").unwrap();
+        set_age(&path, 9 * DAY);
+    }
+    let before = outside();
+    let script = r"
+import os,sys,itertools
+c,t=sys.argv[1:]
+n=0
+def do(f,*a):
+    try: f(*a)
+    except OSError: return 0
+    return 1
+for i in itertools.count():
+    d=f'{c}/d{i%4}'
+    n+=do(os.rename,d,d+'.away') and do(os.symlink,t,d)
+    do(os.unlink,d); do(os.rename,d+'.away',d)
+    f=f'{d}/f{i%8}'
+    n+=do(os.rename,f,f+'.away') and do(os.symlink,f'{t}/f{i%8}',f)
+    do(os.unlink,f); do(os.rename,f+'.away',f)
+    if i%200==0:
+        n+=os.system(f'mount --bind {t} {d} 2>/dev/null')==0
+        os.system(f'umount -l {d} 2>/dev/null')
+    if i%50==0: print(n,flush=True)
+";
+    let swaps = tree.outside().join("swaps");
+    let mut attacker = Command::new("python3")
+        .args(["-c", script])
+        .args([tree.path("cache"), treasure.clone()])
+        .stdout(File::create(&swaps).unwrap())
+        .spawn()
+        .unwrap();
+    let made = || {
+        let text = fs::read_to_string(&swaps).unwrap_or_default();
+        text.lines()
+            .last()
+            .and_then(|line| line.parse().ok())
+            .unwrap_or(0)
+    };
+    let (mut runs, mut gone) = (0, 0);
+    while runs < 60 || made() < 10_000_u64 {
+        refill(&tree, &treasure, &attacker);
+        let ran = tree.run(&[
+            "-C",
+            ".",
+            "--format",
+            "json",
+            "clean-cache",
+            "--max-size",
+            "0",
+        ]);
+        gone += statuses(&ran.report(), CACHE)
+            .iter()
+            .filter(|s| *s == "done")
+            .count();
+        runs += 1;
+    }
+    attacker.kill().unwrap();
+    attacker.wait().unwrap();
+    assert_eq!(outside(), before, "after {runs} runs");
+    assert!(gone > runs, "{gone} evictions in {runs} runs");
+}
+
+/// Puts files into the directories that are the cache's own at this instant, with the attacker
+/// stopped: the test itself must not be led astray.
+fn refill(tree: &Tree, treasure: &Path, attacker: &std::process::Child) {
+    let signal = |name: &str| {
+        let pid = attacker.id().to_string();
+        Command::new("kill").args([name, &pid]).status().unwrap();
+    };
+    signal("-STOP");
+    let inode = |path: &Path| fs::metadata(path).map(|seen| seen.ino()).ok();
+    for number in 0..32 {
+        let directory = tree.path(format!("cache/d{}", number / 8));
+        let _ = fs::create_dir_all(&directory);
+        let path = directory.join(format!("f{}", number % 8));
+        if inode(&directory) != inode(treasure) && path.symlink_metadata().is_err() {
+            fs::write(&path, "x").unwrap();
+            set_age(&path, 9 * DAY);
+        }
+    }
+    signal("-CONT");
 }

@@ -198,11 +198,10 @@ impl<'a> Units<'a> {
         let lock = || {
             let locks = Repositories::locks(inventory, id)?;
             let mut beside = inventory.entry_ids();
-            let lock = beside.find_map(|id| {
+            beside.find_map(|id| {
                 let here = inventory.entry(id).directory == locks;
                 here.then(|| self.rules.in_use(id)).flatten()
-            });
-            lock
+            })
         };
         unwalked.or_else(part).or_else(lock)
     }
