@@ -319,7 +319,7 @@ impl<'a> Restoring<'a> {
         let taken: u64 = actions
             .filter_map(|action| match action.subject {
                 Subject::Entry(id) => Some(self.inventory.entry(id).disk_usage()),
-                Subject::Directory(_) => None,
+                Subject::Directory(_) | Subject::Named(_) => None,
             })
             .sum();
         self.plan.estimate = Some(0_i64.saturating_sub_unsigned(taken));

@@ -96,35 +96,35 @@ impl Places {
     }
 
     fn is(&self, inventory: &Inventory, subject: Subject) -> bool {
-        self.0
-            .iter()
-            .any(|place| *place == position(inventory, subject))
+        let position = position(inventory, subject);
+        position.is_some_and(|position| self.0.contains(&position))
     }
 
     fn is_above(&self, inventory: &Inventory, directory: DirId) -> bool {
-        let (root, above) = position(inventory, Subject::Directory(directory));
-        self.0
-            .iter()
-            .any(|(id, path)| *id == root && path.starts_with(&above))
+        position(inventory, Subject::Directory(directory)).is_some_and(|(root, above)| {
+            let mut places = self.0.iter();
+            places.any(|(id, path)| *id == root && path.starts_with(&above))
+        })
     }
 
     fn is_below(&self, inventory: &Inventory, subject: Subject) -> bool {
-        let (root, below) = position(inventory, subject);
-        self.0
-            .iter()
-            .any(|(id, path)| *id == root && below.starts_with(path))
+        position(inventory, subject).is_some_and(|(root, below)| {
+            let mut places = self.0.iter();
+            places.any(|(id, path)| *id == root && below.starts_with(path))
+        })
     }
 }
 
-/// The root of a subject, and its path below.
-fn position(inventory: &Inventory, subject: Subject) -> (RootId, PathBuf) {
-    match subject {
+/// The root of a subject, and its path below; `None` for what is no file of a root.
+fn position(inventory: &Inventory, subject: Subject) -> Option<(RootId, PathBuf)> {
+    Some(match subject {
+        Subject::Named(_) => return None,
         Subject::Entry(id) => {
             let entry = inventory.entry(id);
             (inventory.root_of(entry), inventory.relative_path(entry))
         }
         Subject::Directory(id) => (inventory.directory(id).root, inventory.directory_path(id)),
-    }
+    })
 }
 
 fn verdicts(session: &Session, plan: &Plan, places: &Places) -> Vec<Verdict> {
@@ -135,7 +135,7 @@ fn verdicts(session: &Session, plan: &Plan, places: &Places) -> Vec<Verdict> {
         let actions = operation.actions.iter().filter(|a| is_it(a.subject));
         verdicts.extend(actions.map(|action| acted(session, plan, operation, action)));
         let kept = operation.kept.iter().filter(|kept| match kept.subject {
-            Subject::Entry(_) => is_it(kept.subject),
+            Subject::Entry(_) | Subject::Named(_) => is_it(kept.subject),
             // What lies in a directory that was not looked into shares its fate.
             Subject::Directory(id) => places.is_above(inventory, id),
         });

@@ -7,6 +7,7 @@
     reason = "tests build and change trees themselves, and end where something is not as it should be"
 )]
 
+mod agents;
 mod cache;
 mod cache_units;
 mod command_line;
