@@ -356,3 +356,56 @@ fn refill(tree: &Tree, treasure: &Path, attacker: &std::process::Child) {
     }
     signal("-CONT");
 }
+
+#[test]
+fn every_change_is_a_name_below_a_descriptor() {
+    if !require::tool("strace") {
+        return;
+    }
+    let tree = Tree::new();
+    repository(&tree, "models--org--old", 9 * DAY);
+    tree.aged("cache/deep/er/x [12]", "x", 9 * DAY);
+    let log = tree.outside().join("trace");
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-o"]).arg(&log);
+    command.args(["-e", "trace=%file,ftruncate,fchmod,fchown,fallocate"]);
+    command.arg(env!("CARGO_BIN_EXE_sysopt"));
+    tree.prepare(
+        &mut command,
+        &["-C", ".", "clean-cache", "./cache", "--max-size", "0"],
+    );
+    assert!(command.output().unwrap().status.success());
+    assert!(tree.names("cache/hub").is_empty());
+    let text = fs::read_to_string(&log).unwrap();
+    let calls = text
+        .lines()
+        .filter_map(|line| line.split_once(' ')?.1.trim().split_once('('));
+    let looks = [
+        "openat",
+        "statx",
+        "newfstatat",
+        "readlink",
+        "readlinkat",
+        "access",
+        "execve",
+    ];
+    let harmless = ["getcwd", "statfs", "faccessat2", "stat", "lstat"];
+    let mut changes = 0;
+    for (call, arguments) in calls {
+        if call == "openat" {
+            let writes = ["O_CREAT", "O_TRUNC", "O_WRONLY", "O_RDWR"];
+            assert!(
+                !writes.iter().any(|flag| arguments.contains(flag)),
+                "{arguments}"
+            );
+        } else if !looks.contains(&call) && !harmless.contains(&call) {
+            assert_eq!(call, "unlinkat", "{arguments}");
+            let (descriptor, rest) = arguments.split_once(", \"").unwrap();
+            assert!(descriptor.parse::<u32>().is_ok(), "{call}({arguments}");
+            let name = rest.split_once("\",").unwrap().0;
+            assert!(!name.contains('/') && name != "..", "{call}({arguments}");
+            changes += 1;
+        }
+    }
+    assert!(changes >= 10, "{changes} changes");
+}
