@@ -302,6 +302,77 @@ pub fn own(fd: impl AsFd, owner: Owner) -> io::Result<()> {
     Ok(())
 }
 
+/// The names in a directory, but for `.` and `..`, in one piece of memory: a directory of a
+/// million names would otherwise take a million allocations beside what is kept of them.
+#[derive(Debug, Default)]
+pub struct Names {
+    /// Each ends with NUL.
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Names {
+    /// Reads them by a descriptor that nothing was read from yet.
+    ///
+    /// # Errors
+    /// Those of `getdents(2)`.
+    pub fn read(dir: impl AsFd) -> io::Result<Self> {
+        let mut names = Self::default();
+        each_name(dir, |name| {
+            names.bytes.extend_from_slice(name);
+            names.bytes.push(0);
+            names.count += 1;
+        })?;
+        Ok(names)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The names, in the order of the directory.
+    pub fn iter(&self) -> impl Iterator<Item = &OsStr> {
+        let each = self.bytes.split_inclusive(|byte| *byte == 0);
+        each.map(|name| OsStr::from_bytes(&name[..name.len() - 1]))
+    }
+
+    /// Whether a name is there.
+    #[must_use]
+    pub fn contains(&self, wanted: &str) -> bool {
+        self.iter().any(|name| name == wanted)
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn each_name(dir: impl AsFd, mut visit: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(64 << 10);
+    let mut entries = rustix::fs::RawDir::new(dir, buffer.spare_capacity_mut());
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            visit(name);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn each_name(dir: impl AsFd, mut visit: impl FnMut(&[u8])) -> io::Result<()> {
+    for name in names(dir)? {
+        visit(name.as_bytes());
+    }
+    Ok(())
+}
+
 /// The names in a directory, but for `.` and `..`.
 ///
 /// # Errors

@@ -181,6 +181,9 @@ pub struct Restore {
 pub enum Task {
     /// Remove the name; kept where it is in use by then if `exclusive`.
     Unlink,
+    /// Remove the name, the first of several that go together, unless one of the others is in use
+    /// by then or has changed.
+    UnlinkFirst(Box<Vec<EntryId>>),
     /// Remove the directory if it is empty.
     RemoveDirectory,
     /// See [`Rotate`].
@@ -320,6 +323,7 @@ impl Plan {
         let beside = |name: &OsString| from.with_file_name(name);
         let to = match &action.task {
             Task::Unlink
+            | Task::UnlinkFirst(_)
             | Task::RemoveDirectory
             | Task::ExpireModel(_)
             | Task::Reclaim(_)
@@ -364,7 +368,7 @@ pub fn item_bytes(inventory: &Inventory, action: &Action) -> u64 {
     };
     let entry = inventory.entry(id);
     match action.task {
-        Task::Unlink | Task::ExpireModel(_) => entry.disk_usage(),
+        Task::Unlink | Task::UnlinkFirst(_) | Task::ExpireModel(_) => entry.disk_usage(),
         _ => entry.size,
     }
 }

@@ -147,6 +147,8 @@ pub enum Keep {
     LinkedElsewhere,
     /// A process has it open or mapped.
     InUse(Box<HeldBy>),
+    /// A process has a `flock` on it or on a directory above.
+    Locked(Box<HeldBy>),
     /// `CACHEDIR.TAG`, lock or pid file.
     Marker,
     /// A database that may be live.
@@ -396,6 +398,7 @@ impl Keep {
             Self::SysoptTemporary => "sysopt_temporary",
             Self::LinkedElsewhere => "linked_elsewhere",
             Self::InUse(_) => "in_use",
+            Self::Locked(_) => "locked",
             Self::Marker => "marker",
             Self::Database => "database",
             Self::Marked(_) => "marked",
@@ -443,6 +446,7 @@ impl fmt::Display for Keep {
                 }
             ),
             Self::InUse(held) => write!(f, "in use by {held}"),
+            Self::Locked(held) => write!(f, "locked (flock) by {held}"),
             Self::Marked(mark) => write!(f, "in a tree marked by {mark}"),
             Self::BelowSize(under) => write!(
                 f,

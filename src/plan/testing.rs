@@ -210,7 +210,7 @@ pub(crate) fn applied(inventory: &Inventory, plan: &OperationPlan) -> Inventory 
     let mut rebuild = Rebuild::new(inventory);
     for action in &plan.actions {
         match (&action.task, action.subject) {
-            (Task::Unlink, Subject::Entry(id)) => {
+            (Task::Unlink | Task::UnlinkFirst(_), Subject::Entry(id)) => {
                 rebuild.gone.insert(id);
             }
             (Task::RemoveDirectory, Subject::Directory(id)) => {

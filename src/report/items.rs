@@ -32,6 +32,8 @@ fn matters(keep: &Keep) -> bool {
             used && times.modified >= times.limit
         }
         Keep::InUse(_)
+        | Keep::Locked(_)
+        | Keep::Marked(_)
         | Keep::Writer(_)
         | Keep::SeveralLinks
         | Keep::Unsupported(_)

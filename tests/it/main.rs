@@ -9,6 +9,7 @@
 
 mod agents;
 mod cache;
+mod cache_units;
 mod command_line;
 mod config;
 mod crash_cache;
@@ -16,6 +17,7 @@ mod crash_logs;
 mod crash_models;
 mod cycle;
 mod dry_run;
+mod explain;
 mod first_tries;
 mod fixture;
 mod garbage;

@@ -143,7 +143,7 @@ impl Run<'_> {
         let bytes = operation
             .actions
             .iter()
-            .filter(|action| !matches!(action.task, Task::Unlink | Task::RemoveDirectory))
+            .filter(|action| !is_removal(&action.task))
             .map(|action| item_bytes(self.inventory, action))
             .sum();
         self.surroundings.progress.begin(
@@ -156,6 +156,7 @@ impl Run<'_> {
     fn act(&mut self, action: &Action) -> Result<Step, Halt> {
         match &action.task {
             Task::Unlink => self.unlink(action.subject, action.verb == Verb::Evict),
+            Task::UnlinkFirst(others) => self.unlink_first(action.subject, others),
             Task::RemoveDirectory => self.remove_directory(action.subject),
             Task::Rotate(rotate) => self.rotate(action.subject, rotate),
             Task::Compress(compress) => self.compress(action.subject, compress),
@@ -166,6 +167,14 @@ impl Run<'_> {
             Task::Pace(pace) => self.pace(pace),
         }
     }
+}
+
+/// Whether a task reads no contents.
+const fn is_removal(task: &Task) -> bool {
+    matches!(
+        task,
+        Task::Unlink | Task::UnlinkFirst(_) | Task::RemoveDirectory
+    )
 }
 
 /// How an action ends whose need was not met: what was left alone for a good reason is no failure.
