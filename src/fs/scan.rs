@@ -14,6 +14,7 @@ use std::rc::Rc;
 use super::dir::{self, Seen};
 use super::roots::{self, OpenRoot, Roots};
 use crate::plan::archive::MANIFEST;
+use crate::plan::cutting::Cuts;
 use crate::plan::entry::{
     DirId, EntryId, Filesystem, Inventory, Kind, LinkTarget, Problem, Role, Root, RootId, Walk,
 };
@@ -200,6 +201,9 @@ impl Walker {
             stat.kind = Kind::Mount;
         }
         let id = self.inventory.add_entry(parent, name, &stat);
+        if seen.append_only {
+            self.inventory.logs.append_only.insert(id);
+        }
         if stat.kind == Kind::Symlink {
             self.follow(id, fd, name);
         }
@@ -264,5 +268,10 @@ const fn unknown_filesystem() -> Filesystem {
         free_inodes: 0,
         read_only: false,
         atime: crate::plan::entry::AtimeMode::Relatime,
+        cuts: Cuts {
+            block: 0,
+            collapse: false,
+            punch: false,
+        },
     }
 }

@@ -34,6 +34,9 @@ fn matters(keep: &Keep) -> bool {
         Keep::InUse(_)
         | Keep::Writer(_)
         | Keep::SeveralLinks
+        | Keep::UnseenWriter
+        | Keep::AppendOnly
+        | Keep::CannotPunch
         | Keep::Unsupported(_)
         | Keep::NameTooLong
         | Keep::ClockJumped

@@ -9,7 +9,7 @@ use super::operate::Job;
 use super::session::Session;
 use crate::fs::lease::Use;
 use crate::fs::roots;
-use crate::plan::host::{Disk, Metrics, Ticks};
+use crate::plan::host::{Disk, Holder, Metrics, Ticks};
 use crate::system::{metrics, open_files, processes};
 
 /// The process table, where an operation of the job looks at processes.
@@ -64,4 +64,11 @@ pub fn writers(identity: (u64, u64)) -> Use {
     } else {
         Use::Unknown
     }
+}
+
+/// The processes that have a file open or mapped now.
+#[must_use]
+pub fn holders(identity: (u64, u64)) -> Vec<Holder> {
+    let mut open = open_files::read(&[identity.0]);
+    open.holders.remove(&identity).unwrap_or_default()
 }

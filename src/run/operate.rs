@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use super::directories::{self, Directories, Wanted};
 use super::evidence::{self, Basis, Host, Quiet};
-use super::machine::{host, read_metrics, writers};
+use super::machine::{holders, host, read_metrics, writers};
 use super::memory::Memory;
 use super::session::{Early, Session};
 use crate::exit::Exit;
 use crate::fs::apply::{self, Surroundings};
+use crate::fs::evidence as evidence_of_files;
 use crate::fs::lock::{self, LockError, Locks};
 use crate::fs::scan::{self, Scan};
 use crate::fs::{books, manifest};
@@ -225,6 +226,7 @@ pub fn look(session: &Session, directories: &Directories) -> Inventory {
         directories.archives.clone(),
     );
     inventory.open = open_files::read(&directories.roots.devices());
+    evidence_of_files::add_log_states(&directories.roots, &mut inventory);
     inventory
 }
 
@@ -247,6 +249,7 @@ fn carry_out(session: &Session, job: &Job<'_>, directories: &Directories, plan: 
             stop: &stop,
             progress: &*progress,
             writers: &writers,
+            holders: &holders,
             now: session.now,
         },
     )

@@ -6,6 +6,9 @@
 
 mod archive;
 mod archives;
+mod cut;
+mod record;
+mod release;
 mod remove;
 mod rename;
 mod restore;
@@ -22,6 +25,7 @@ use super::lease::{self, Use};
 use super::roots::Roots;
 use crate::plan::action::{Action, Operation, OperationPlan, Plan, Task, Verb, item_bytes};
 use crate::plan::entry::Inventory;
+use crate::plan::host::Holder;
 use crate::plan::outcome::{Ended, OperationOutcome, Outcome, Progress, Status};
 use crate::plan::time::Time;
 use archives::Archives;
@@ -38,6 +42,9 @@ pub struct Surroundings<'a> {
     /// Whether a process has the file of this device and inode open for writing, as far as the
     /// process table tells: asked where the kernel grants no lease.
     pub writers: &'a dyn Fn((u64, u64)) -> Use,
+    /// The processes that have the file of this device and inode now, as far as the process table
+    /// tells.
+    pub holders: &'a dyn Fn((u64, u64)) -> Vec<Holder>,
     /// Written into records.
     pub now: Time,
 }
@@ -76,6 +83,7 @@ pub fn apply(plan: Plan, surroundings: &Surroundings<'_>) -> Outcome {
         archives: Archives::default(),
         waited: Duration::ZERO,
         touched: HashMap::new(),
+        cut_away: HashMap::new(),
     };
     let operations = plan
         .operations
@@ -100,6 +108,8 @@ struct Run<'a> {
     waited: Duration,
     /// Change time and link count of files of which we removed another name, by device and inode.
     touched: HashMap<(u64, u64), (Time, u32)>,
+    /// Bytes that were taken from the heads of logs, by device and inode.
+    cut_away: HashMap<(u64, u64), u64>,
 }
 
 impl Run<'_> {
@@ -148,6 +158,8 @@ impl Run<'_> {
             Task::Unlink => self.unlink(action.subject, action.verb == Verb::Evict),
             Task::RemoveDirectory => self.remove_directory(action.subject),
             Task::Rotate(rotate) => self.rotate(action.subject, rotate),
+            Task::Cut(cut) => self.cut(action.subject, cut),
+            Task::Resume(intent) => self.resume(action.subject, intent),
             Task::Compress(compress) => self.compress(action.subject, compress),
             Task::Archive(model) => self.archive(action.subject, model),
             Task::ExpireModel(version) => self.expire_model(action.subject, version),
