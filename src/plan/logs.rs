@@ -20,6 +20,8 @@ mod rules;
 mod survey;
 
 #[cfg(test)]
+mod cut_tests;
+#[cfg(test)]
 mod laws;
 #[cfg(test)]
 mod tests;
