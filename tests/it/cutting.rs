@@ -85,7 +85,7 @@ fn trap_06_twenty_rotations_under_many_writers() {
         configure(&tree, "mode = 'copy-truncate'\n");
         prove(
             &tree,
-            Writers::append(&tree.path("logs/app.log"), count, 0.0),
+            Writers::append(&tree.path("logs/app.log"), count, 0.005),
             20,
         );
         let filesystem = Tmpfs::new(2 << 30);
@@ -93,7 +93,7 @@ fn trap_06_twenty_rotations_under_many_writers() {
         configure(&tree, "mode = 'punch'\n");
         prove(
             &tree,
-            Writers::append(&tree.path("logs/app.log"), count, 0.0),
+            Writers::append(&tree.path("logs/app.log"), count, 0.005),
             20,
         );
     }
