@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::agents::{Pace, Reclaim};
 use super::archive::ManifestLine;
 use super::cutting::{Cutting, Intent};
 use super::entry::{DirId, EntryId, Inventory, Problem, RootId};
@@ -86,6 +87,8 @@ pub enum Verb {
     Signal,
     /// Run a hook.
     Hook,
+    /// Write the pace that agents can follow.
+    Pace,
 }
 
 /// What an action or a verdict is about.
@@ -95,6 +98,9 @@ pub enum Subject {
     Entry(EntryId),
     /// A directory.
     Directory(DirId),
+    /// Something that is not below a directory worked in, by its number in
+    /// [`Inventory::named`]: an agent, the pace file.
+    Named(u32),
 }
 
 /// A name below a root, which need not exist yet.
@@ -188,7 +194,7 @@ pub struct Restore {
 }
 
 /// What `apply` does for an action.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Task {
     /// Remove the name; kept where it is in use by then if `exclusive`.
     Unlink,
@@ -208,6 +214,10 @@ pub enum Task {
     ExpireModel(Box<ExpireModel>),
     /// See [`Restore`].
     Restore(Box<Restore>),
+    /// See [`Reclaim`].
+    Reclaim(Box<Reclaim>),
+    /// See [`Pace`].
+    Pace(Box<Pace>),
 }
 
 /// One item of a plan.
@@ -330,7 +340,11 @@ impl Plan {
         let from = shown_subject(&self.inventory, action.subject);
         let beside = |name: &OsString| from.with_file_name(name);
         let to = match &action.task {
-            Task::Unlink | Task::RemoveDirectory | Task::ExpireModel(_) => None,
+            Task::Unlink
+            | Task::RemoveDirectory
+            | Task::ExpireModel(_)
+            | Task::Reclaim(_)
+            | Task::Pace(_) => None,
             Task::Rotate(rotate) => Some(beside(&packed(&rotate.to, rotate.compress))),
             Task::Cut(cut) => Some(beside(&packed(&cut.to, cut.compress))),
             Task::Resume(intent) => from.file_name().map(|log| beside(&intent.to(log))),
@@ -360,6 +374,7 @@ pub fn shown_subject(inventory: &Inventory, subject: Subject) -> PathBuf {
     match subject {
         Subject::Entry(id) => inventory.shown_path(inventory.entry(id)),
         Subject::Directory(id) => inventory.shown_directory(id),
+        Subject::Named(number) => inventory.named(number),
     }
 }
 
@@ -370,6 +385,7 @@ pub fn item_bytes(inventory: &Inventory, action: &Action) -> u64 {
     let id = match action.subject {
         Subject::Entry(id) => id,
         Subject::Directory(id) => return u64::from(inventory.directory(id).blocks) * 512,
+        Subject::Named(_) => return 0,
     };
     let entry = inventory.entry(id);
     match action.task {

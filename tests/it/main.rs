@@ -7,10 +7,13 @@
     reason = "tests build and change trees themselves, and end where something is not as it should be"
 )]
 
+mod agents;
 mod cache;
 mod command_line;
 mod config;
-mod crash;
+mod crash_cache;
+mod crash_logs;
+mod crash_models;
 mod cut_killed;
 mod cutting;
 mod cycle;
@@ -29,4 +32,5 @@ mod names;
 mod require;
 mod restore;
 mod streams;
+mod sweep;
 mod writers;

@@ -75,7 +75,7 @@ impl Writers {
         use std::os::unix::fs::MetadataExt as _;
         let taken = || fs::metadata(&self.log).map_or(0, |log| log.size().min(log.blocks() * 512));
         assert!(
-            within(Duration::from_secs(60), || taken() >= bytes),
+            within(Duration::from_mins(1), || taken() >= bytes),
             "the writers are too slow"
         );
     }

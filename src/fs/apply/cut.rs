@@ -129,7 +129,7 @@ impl Run<'_> {
 impl Surroundings<'_> {
     /// Whether a log may lose its head now: who writes to it. What has changed since the plan was
     /// made leaves it alone.
-    pub fn may_be_cut(
+    pub(super) fn may_be_cut(
         &self,
         file: &File,
         identity: (u64, u64),

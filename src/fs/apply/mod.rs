@@ -7,11 +7,13 @@
 mod archive;
 mod archives;
 mod cut;
+mod pace;
 mod record;
 mod release;
 mod remove;
 mod rename;
 mod restore;
+mod signal;
 mod step;
 
 use std::collections::HashMap;
@@ -24,11 +26,13 @@ use super::dir;
 use super::lease::{self, Use};
 use super::roots::Roots;
 use crate::plan::action::{Action, Operation, OperationPlan, Plan, Task, Verb, item_bytes};
+use crate::plan::agents::{Before, Machine};
 use crate::plan::entry::Inventory;
 use crate::plan::host::Holder;
 use crate::plan::outcome::{Ended, OperationOutcome, Outcome, Progress, Status};
 use crate::plan::time::Time;
 use archives::Archives;
+pub use pace::present;
 use step::{Directories, Halt, Step};
 
 /// What applying needs beside the plan.
@@ -47,6 +51,8 @@ pub struct Surroundings<'a> {
     pub holders: &'a dyn Fn((u64, u64)) -> Vec<Holder>,
     /// Written into records.
     pub now: Time,
+    /// Reads processes and memory, for what is asked of agents.
+    pub machine: &'a dyn Machine,
 }
 
 impl Surroundings<'_> {
@@ -84,6 +90,7 @@ pub fn apply(plan: Plan, surroundings: &Surroundings<'_>) -> Outcome {
         waited: Duration::ZERO,
         touched: HashMap::new(),
         cut_away: HashMap::new(),
+        before: Vec::new(),
     };
     let operations = plan
         .operations
@@ -110,6 +117,8 @@ struct Run<'a> {
     touched: HashMap<(u64, u64), (Time, u32)>,
     /// Bytes that were taken from the heads of logs, by device and inode.
     cut_away: HashMap<(u64, u64), u64>,
+    /// What was read before each thing asked of agents, in order.
+    before: Vec<Before>,
 }
 
 impl Run<'_> {
@@ -134,6 +143,7 @@ impl Run<'_> {
             self.surroundings.progress.action();
         }
         outcome.faults.extend(self.archives.close(self.inventory));
+        self.measure(operation, &mut outcome);
         outcome.bytes_freed = Some(freed);
         outcome.duration = begun.elapsed();
         outcome
@@ -164,6 +174,8 @@ impl Run<'_> {
             Task::Archive(model) => self.archive(action.subject, model),
             Task::ExpireModel(version) => self.expire_model(action.subject, version),
             Task::Restore(restore) => self.restore(action.subject, restore),
+            Task::Reclaim(reclaim) => self.reclaim(reclaim),
+            Task::Pace(pace) => self.pace(pace),
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::plan::entry::Owner;
 pub struct Record {
     name: OsString,
     /// Keeps the lock.
-    _file: File,
+    file: File,
     pub intent: Intent,
 }
 
@@ -42,11 +42,7 @@ impl Record {
             _ => Halt::from(error),
         })?;
         dir::sync(&parent)?;
-        Ok(Self {
-            name,
-            _file: file,
-            intent,
-        })
+        Ok(Self { name, file, intent })
     }
 
     /// Takes over the record of a run that was killed.
@@ -61,25 +57,21 @@ impl Record {
         let mut text = Vec::new();
         (&file).take(LONGEST).read_to_end(&mut text)?;
         match Intent::parse(log, &text).filter(|_| now.identity() == seen.identity()) {
-            Some(intent) => Ok(Self {
-                name,
-                _file: file,
-                intent,
-            }),
+            Some(intent) => Ok(Self { name, file, intent }),
             None => Err(Halt::Changed("its record changed meanwhile".to_owned())),
         }
     }
 
     /// Records how far it came, all at once.
     pub fn advance(self, parent: impl AsFd, intent: Intent) -> Result<Self, Halt> {
-        let owner = dir::look_at(&self._file)?.stat.owner;
+        let owner = dir::look_at(&self.file)?.stat.owner;
         let made = written(&parent, &intent, owner)?;
         let file = made.file().try_clone()?;
         made.replace(&self.name)?;
         dir::sync(&parent)?;
         Ok(Self {
             name: self.name,
-            _file: file,
+            file,
             intent,
         })
     }

@@ -11,6 +11,8 @@ use super::super::testing::{DAY, MIB, NOW, Tree, ago, file};
 use super::tests::{lines, planned, policy, rule};
 use super::*;
 
+use LogMode::{Auto, CopyTruncate, Punch, Rename};
+
 const BOTH: Cuts = Cuts {
     block: 4096,
     collapse: true,
@@ -43,7 +45,6 @@ fn verdict(plan: &OperationPlan) -> String {
 
 #[test]
 fn the_mode_the_writers_and_the_filesystem_decide_together() {
-    use LogMode::{Auto, CopyTruncate, Punch, Rename};
     let table = [
         (Auto, None, BOTH, "rename"),
         (Auto, Some(Hold::Read), NONE, "rename"),
@@ -101,12 +102,17 @@ type Change = fn(&mut Inventory, EntryId);
 
 #[test]
 fn what_forbids_a_cut() {
-    let unseen: Change = |inventory, id| drop(inventory.logs.unseen_writers.insert(id));
-    let append_only: Change = |inventory, id| drop(inventory.logs.append_only.insert(id));
+    let unseen: Change = |inventory, id| {
+        inventory.logs.unseen_writers.insert(id);
+    };
+    let append_only: Change = |inventory, id| {
+        inventory.logs.append_only.insert(id);
+    };
     let small: Change = |inventory, id| inventory.entries[id.0 as usize].size = 4096;
     // A log that was punched up to its last block.
-    let hole: Change = |inventory, id| drop(inventory.logs.heads.insert(id, 2 * MIB - 4096));
-    use LogMode::{Auto, CopyTruncate, Punch, Rename};
+    let hole: Change = |inventory, id| {
+        inventory.logs.heads.insert(id, 2 * MIB - 4096);
+    };
     let table = [
         (unseen, Auto, "unseen_writer"),
         (unseen, CopyTruncate, "unseen_writer"),
@@ -174,16 +180,25 @@ fn a_log_larger_than_the_free_space_goes_in_pieces_each_after_the_one_before() {
         .map(|serial| format!("rotate logs/a.log ~> {}.gz", stem(serial)))
         .into();
     assert_eq!(lines(&tree.inventory, &plan), expected);
-    let needs: Vec<_> = plan.actions.iter().map(|action| action.needs()).collect();
+    let needs: Vec<_> = plan
+        .actions
+        .iter()
+        .map(super::super::action::Action::needs)
+        .collect();
     assert_eq!(needs, [None, Some(0), Some(1)]);
     // Where an earlier one tells that it fits, it goes in one.
     tree.inventory.expanded.insert(sample, 100);
     let plan = planned(&policy(rule()), &tree.inventory);
     assert_eq!(plan.actions.len(), 1);
     // Not compressed, it takes what it is.
-    let mut plain = rule();
-    plain.compress = Codec::None;
-    assert_eq!(planned(&policy(plain), &tree.inventory).actions.len(), 3);
+    let mut uncompressed = rule();
+    uncompressed.compress = Codec::None;
+    assert_eq!(
+        planned(&policy(uncompressed), &tree.inventory)
+            .actions
+            .len(),
+        3
+    );
 }
 
 #[test]
