@@ -24,6 +24,8 @@ pub struct Seen {
     pub directory: bool,
     /// Something is mounted here.
     pub mount: bool,
+    /// It can only be appended to (`chattr +a`).
+    pub append_only: bool,
     /// The rest.
     pub stat: Stat,
 }
@@ -95,6 +97,7 @@ fn stat(dir: BorrowedFd<'_>, name: &OsStr, flags: AtFlags) -> io::Result<Seen> {
         device: makedev(x.stx_dev_major, x.stx_dev_minor),
         directory: kind == FileType::Directory,
         mount: x.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
+        append_only: x.stx_attributes.contains(StatxAttributes::APPEND),
         stat: Stat {
             kind: kind_of(kind),
             inode: x.stx_ino,
@@ -139,6 +142,7 @@ fn stat_portable(dir: BorrowedFd<'_>, name: &OsStr, flags: AtFlags) -> io::Resul
         device: s.st_dev as u64,
         directory: kind == FileType::Directory,
         mount: false,
+        append_only: false,
         stat: Stat {
             kind: kind_of(kind),
             inode: s.st_ino as u64,
@@ -219,6 +223,23 @@ pub fn open_file(dir: impl AsFd, name: &OsStr) -> io::Result<(std::fs::File, See
             io::ErrorKind::InvalidInput,
             "not a regular file",
         ));
+    }
+    Ok((fd.into(), seen))
+}
+
+/// Opens a file for reading and writing, never through a symbolic link and never waiting on a FIFO.
+///
+/// # Errors
+/// Those of `openat(2)`; anything but a regular file is `InvalidInput`.
+pub fn open_to_change(dir: impl AsFd, name: &OsStr) -> io::Result<(std::fs::File, Seen)> {
+    let fd = open_quietly(
+        dir.as_fd(),
+        name,
+        OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK,
+    )?;
+    let seen = look_at(&fd)?;
+    if !seen.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
     }
     Ok((fd.into(), seen))
 }

@@ -15,6 +15,7 @@ use super::dir::{self, Names, Seen};
 use super::marks;
 use super::roots::{self, OpenRoot, Roots};
 use crate::plan::archive::MANIFEST;
+use crate::plan::cutting::Cuts;
 use crate::plan::entry::{
     DirId, EntryId, Filesystem, Inventory, Kind, LinkTarget, Problem, Role, Root, RootId, Walk,
 };
@@ -214,6 +215,9 @@ impl Walker {
             stat.kind = Kind::Mount;
         }
         let id = self.inventory.add_entry(parent, name, &stat);
+        if seen.append_only {
+            self.inventory.logs.append_only.insert(id);
+        }
         if stat.kind == Kind::Symlink {
             self.follow(id, fd, name);
         }
@@ -278,5 +282,10 @@ const fn unknown_filesystem() -> Filesystem {
         free_inodes: 0,
         read_only: false,
         atime: crate::plan::entry::AtimeMode::Relatime,
+        cuts: Cuts {
+            block: 0,
+            collapse: false,
+            punch: false,
+        },
     }
 }

@@ -9,6 +9,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::archive::Archive;
+use super::cutting::{Cuts, LogStates};
 use super::host::OpenFiles;
 use super::time::Time;
 
@@ -103,6 +104,8 @@ pub struct Filesystem {
     pub read_only: bool,
     /// Trust in access times.
     pub atime: AtimeMode,
+    /// How the head of a file can be taken away.
+    pub cuts: Cuts,
 }
 
 /// A directory that an operation works in, resolved once.
@@ -312,6 +315,8 @@ pub struct Inventory {
     pub digests: HashMap<EntryId, [u8; 32]>,
     /// Uncompressed bytes of compressed rotated files for which the plan asked.
     pub expanded: HashMap<EntryId, u64>,
+    /// What was looked up about single logs.
+    pub logs: LogStates,
     /// Directories that could not be read.
     pub problems: Vec<Problem>,
     /// The caller; 0 is root.
@@ -391,6 +396,13 @@ impl Inventory {
     pub fn atime_mode(&self, root: RootId) -> AtimeMode {
         self.filesystem(root)
             .map_or(AtimeMode::default(), |filesystem| filesystem.atime)
+    }
+
+    /// What the filesystem of a root can do to the head of a file.
+    #[must_use]
+    pub fn cuts(&self, root: RootId) -> Cuts {
+        self.filesystem(root)
+            .map_or(Cuts::default(), |filesystem| filesystem.cuts)
     }
 
     /// The device of a root; 0 where it does not exist.

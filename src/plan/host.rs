@@ -238,6 +238,7 @@ impl Ticks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::cutting::Cuts;
     use crate::plan::entry::AtimeMode;
 
     fn ticks(boot: &str, busy: u64, total: u64) -> Ticks {
@@ -274,6 +275,7 @@ mod tests {
             free_inodes: 0,
             read_only: false,
             atime: AtimeMode::Relatime,
+            cuts: Cuts::default(),
         };
         let disk = Disk::of("/srv".to_owned(), &filesystem);
         assert_eq!(disk.used_percent, Some(63.2));

@@ -10,6 +10,7 @@ pub mod archive;
 pub mod cache;
 pub mod claims;
 pub mod clock;
+pub mod cutting;
 pub mod due;
 pub mod entry;
 pub mod family;

@@ -36,6 +36,9 @@ fn matters(keep: &Keep) -> bool {
         | Keep::Marked(_)
         | Keep::Writer(_)
         | Keep::SeveralLinks
+        | Keep::UnseenWriter
+        | Keep::AppendOnly
+        | Keep::CannotPunch
         | Keep::Unsupported(_)
         | Keep::NameTooLong
         | Keep::ClockJumped

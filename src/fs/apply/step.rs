@@ -224,7 +224,8 @@ impl<'a> Run<'a> {
         if seen.identity() != self.inventory.identity(entry) || !seen.is_file() {
             return Err(Halt::Changed("another file has its name now".to_owned()));
         }
-        if seen.stat.size < entry.size {
+        let taken = self.cut_away.get(&seen.identity()).copied().unwrap_or(0);
+        if seen.stat.size.saturating_add(taken) < entry.size {
             return Err(Halt::Changed("it was truncated meanwhile".to_owned()));
         }
         if seen.stat.links != 1 {
@@ -233,7 +234,8 @@ impl<'a> Run<'a> {
         Ok(found)
     }
 
-    fn find_any(&mut self, id: EntryId) -> Result<Found<'a>, Halt> {
+    /// Looks for a file by its name, whatever it is now.
+    pub fn find_any(&mut self, id: EntryId) -> Result<Found<'a>, Halt> {
         let inventory = self.inventory;
         let entry = inventory.entry(id);
         let parent = self.directories.open(entry.directory)?;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 
 use super::super::claims::Claims;
+use super::super::cutting;
 use super::super::entry::{AtimeMode, DirId, EntryId, Inventory, Kind, Role};
 use super::super::host::Holder;
 use super::super::locked::Locked;
@@ -110,6 +111,8 @@ impl<'a> Rules<'a> {
             Some(Keep::SysoptTemporary)
         } else if rotated::parse(name).is_some() {
             Some(Keep::RotatedLog)
+        } else if cutting::log_of(name).is_some() {
+            Some(Keep::Books)
         } else if names::is_database(name) || self.databases.contains(&id) {
             Some(Keep::Database)
         } else if names::is_cache_tag(name) || names::is_lock(name) || names::is_pid_file(name) {
