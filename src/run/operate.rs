@@ -1,5 +1,6 @@
 //! The operations: open, lock, look, plan; then show or apply; then report.
 
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use super::directories::{self, Directories, Wanted};
@@ -247,9 +248,20 @@ fn carry_out(session: &Session, job: &Job<'_>, directories: &Directories, plan: 
             stop: &stop,
             progress: &*progress,
             writers: &writers,
+            threads: threads(session),
             now: session.now,
         },
     )
+}
+
+/// As many as were asked for, else one for each processor that we may use.
+fn threads(session: &Session) -> usize {
+    let processors = std::thread::available_parallelism();
+    session
+        .cli
+        .threads
+        .or(processors.ok())
+        .map_or(1, NonZeroUsize::get)
 }
 
 /// Figures that a plan foresaw follow what was done.

@@ -32,12 +32,14 @@ pub struct Surroundings<'a> {
     /// The directories, open.
     pub roots: &'a Roots,
     /// Asked between actions, and about every quarter of a mebibyte within one.
-    pub stop: &'a dyn Fn() -> Option<Ended>,
+    pub stop: &'a (dyn Fn() -> Option<Ended> + Sync),
     /// Told how far the work is.
-    pub progress: &'a dyn Progress,
+    pub progress: &'a (dyn Progress + Sync),
     /// Whether a process has the file of this device and inode open for writing, as far as the
     /// process table tells: asked where the kernel grants no lease.
-    pub writers: &'a dyn Fn((u64, u64)) -> Use,
+    pub writers: &'a (dyn Fn((u64, u64)) -> Use + Sync),
+    /// How many threads compress at most, this one among them.
+    pub threads: usize,
     /// Written into records.
     pub now: Time,
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::step::{self, Found, Halt, Step, entry_of, vanished};
 use super::{Run, Surroundings, disk, with};
-use crate::fs::compress::{self, Watch, forget_pages};
+use crate::fs::compress::{self, Encoder, Watch, forget_pages};
 use crate::fs::dir::{self, Seen};
 use crate::fs::lease::{self, Use};
 use crate::fs::temporary::{Temporary, times};
@@ -111,7 +111,13 @@ impl Run<'_> {
     fn compress_source(&self, source: &Source<'_>, to: &OsStr, codec: Codec) -> Result<Step, Halt> {
         let made = Temporary::new(&**source.parent).map_err(with("cannot compress"))?;
         let watch = self.surroundings;
-        compress::encode(source.file, made.file(), codec, watch)
+        let encoder = Encoder {
+            codec,
+            threads: watch.threads,
+            watch,
+        };
+        let written = encoder
+            .encode(source.file, 0..source.seen.stat.size, made.file())
             .map_err(with("cannot compress"))?;
         let stat = source.seen.stat;
         made.resemble(
@@ -121,19 +127,21 @@ impl Run<'_> {
         )
         .map_err(with("cannot give the compressed file its owner"))?;
         made.file().sync_all().map_err(with("cannot compress"))?;
-        if !reads_back(source.file, made.file(), codec, watch)? {
+        // What counts is what the disk has.
+        forget_pages(made.file());
+        if !encoder.verify(source.file, made.file(), &written)? {
             return Err(Halt::Failed(io::Error::other(
                 "the compressed file does not read back as the original; the original stays",
             )));
         }
         source.still_unchanged(watch)?;
-        let written = dir::look_at(made.file())?.stat.blocks;
+        let taken = dir::look_at(made.file())?.stat.blocks;
         forget_pages(made.file());
         made.publish(to).map_err(with("cannot publish"))?;
         dir::sync(&**source.parent)?;
         source.remove()?;
         Ok(Step::done(
-            disk(stat.blocks.saturating_mul(512)) - disk(written.saturating_mul(512)),
+            disk(stat.blocks.saturating_mul(512)) - disk(taken.saturating_mul(512)),
         ))
     }
 
