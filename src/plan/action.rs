@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::archive::ManifestLine;
 use super::entry::{DirId, EntryId, Inventory, Problem, RootId};
-use super::policy::Codec;
+use super::policy::{Codec, Signal};
 use super::reason::{Keep, Reason};
 
 /// The six parts of a cycle, in its order, and restoring.
@@ -119,6 +119,17 @@ pub struct Rotate {
     pub despite_writers: bool,
 }
 
+/// Run a command after a log was rotated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// The command and its arguments; no shell reads them.
+    pub argv: Vec<String>,
+    /// It is killed with all its children after so long.
+    pub timeout: Duration,
+    /// The name of the rotated file, which is not compressed yet.
+    pub rotated: OsString,
+}
+
 /// Compress a file beside itself, then remove it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compress {
@@ -179,6 +190,10 @@ pub enum Task {
     RemoveDirectory,
     /// See [`Rotate`].
     Rotate(Box<Rotate>),
+    /// See [`Signal`].
+    Signal(Box<Signal>),
+    /// See [`Hook`].
+    Hook(Box<Hook>),
     /// See [`Compress`].
     Compress(Box<Compress>),
     /// See [`ArchiveModel`].
@@ -309,7 +324,11 @@ impl Plan {
         let from = shown_subject(&self.inventory, action.subject);
         let beside = |name: &OsString| from.with_file_name(name);
         let to = match &action.task {
-            Task::Unlink | Task::RemoveDirectory | Task::ExpireModel(_) => None,
+            Task::Unlink
+            | Task::RemoveDirectory
+            | Task::ExpireModel(_)
+            | Task::Signal(_)
+            | Task::Hook(_) => None,
             Task::Rotate(rotate) => {
                 let mut name = rotate.to.clone();
                 name.push(rotate.compress.suffix());
@@ -349,6 +368,7 @@ pub fn item_bytes(inventory: &Inventory, action: &Action) -> u64 {
     let entry = inventory.entry(id);
     match action.task {
         Task::Unlink | Task::ExpireModel(_) => entry.disk_usage(),
+        Task::Signal(_) | Task::Hook(_) => 0,
         _ => entry.size,
     }
 }

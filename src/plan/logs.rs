@@ -19,13 +19,15 @@ mod laws;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsString;
+
 use serde_json::json;
 
-use super::action::{Operation, OperationPlan, Rotate, Subject, Task, Verb};
+use super::action::{Hook, Operation, OperationPlan, Rotate, Subject, Task, Verb};
 use super::claims::Claims;
 use super::entry::{EntryId, Inventory, Role};
 use super::order;
-use super::policy::LogsPolicy;
+use super::policy::{LogRule, LogsPolicy};
 use super::reason::{Keep, Reason};
 use super::scope;
 use super::time::Clock;
@@ -117,13 +119,45 @@ fn emit(plan: &mut OperationPlan, survey: &Survey, mut decided: Decided, mut fat
     }
     let mut rotations = vec![None; survey.series.len()];
     for (id, series, reason, task) in decided.rotates {
+        let rotated = task.to.clone();
         let task = Task::Rotate(Box::new(task));
-        rotations[series] = Some(plan.act(Verb::Rotate, Subject::Entry(id), reason, task));
+        let number = plan.act(Verb::Rotate, Subject::Entry(id), reason, task);
+        let rule = survey.rule(&survey.series[series]);
+        rotations[series] = Some(notify(plan, rule, Subject::Entry(id), number, rotated));
     }
     for (id, series, reason) in fates.expires {
         let number = plan.act(Verb::Expire, Subject::Entry(id), reason, Task::Unlink);
         plan.actions[number as usize].set_needs(rotations[series]);
     }
+}
+
+/// Tells the writer of a log that was renamed; the last thing that has to succeed before anything of
+/// that log is removed.
+fn notify(
+    plan: &mut OperationPlan,
+    rule: &LogRule,
+    log: Subject,
+    rotation: u32,
+    rotated: OsString,
+) -> u32 {
+    let mut last = rotation;
+    if let Some(signal) = &rule.signal {
+        let reason = Reason::Signal(Box::new(signal.clone()));
+        let task = Task::Signal(Box::new(signal.clone()));
+        last = plan.act(Verb::Signal, log, reason, task);
+        plan.actions[last as usize].set_needs(Some(rotation));
+    }
+    if let Some(argv) = &rule.post_rotate {
+        let reason = Reason::PostRotate(argv.clone().into());
+        let hook = Hook {
+            argv: argv.clone(),
+            timeout: rule.hook_timeout,
+            rotated,
+        };
+        last = plan.act(Verb::Hook, log, reason, Task::Hook(Box::new(hook)));
+        plan.actions[last as usize].set_needs(Some(rotation));
+    }
+    last
 }
 
 fn describe(plan: &mut OperationPlan, survey: &Survey, decided: &Decided) {

@@ -9,6 +9,8 @@ use std::time::Duration;
 use humansize::{FormatSizeOptions, format_size};
 
 use super::entry::{Kind, Walk};
+use super::policy::Signal;
+use super::readable;
 use super::time::Time;
 
 /// Why an action is planned.
@@ -63,6 +65,10 @@ pub enum Reason {
     EmptyDirectory(Duration32),
     /// The process that it names is gone.
     StalePidFile,
+    /// The writer of a rotated log is told so.
+    Signal(Box<Signal>),
+    /// The command that is run after a rotation.
+    PostRotate(Box<[String]>),
 }
 
 /// A span in whole seconds, good for 136 years.
@@ -339,6 +345,13 @@ impl fmt::Display for Reason {
             Self::BrokenSymlink => f.write_str("leads nowhere"),
             Self::EmptyDirectory(ago) => write!(f, "empty for {ago}"),
             Self::StalePidFile => f.write_str("its process is gone"),
+            Self::Signal(signal) => {
+                let file = readable::path(&signal.pid_file);
+                write!(f, "SIG{} to the process of {file}", signal.name)
+            }
+            Self::PostRotate(argv) => {
+                write!(f, "post_rotate: {}", readable::path(argv.join(" ")))
+            }
         }
     }
 }

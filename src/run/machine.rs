@@ -10,6 +10,7 @@ use super::session::Session;
 use crate::fs::lease::Use;
 use crate::fs::roots;
 use crate::plan::host::{Disk, Metrics, Ticks};
+use crate::plan::time::Time;
 use crate::system::{metrics, open_files, processes};
 
 /// The process table, where an operation of the job looks at processes.
@@ -64,4 +65,13 @@ pub fn writers(identity: (u64, u64)) -> Use {
     } else {
         Use::Unknown
     }
+}
+
+/// The user that a process belongs to, if it is the one that a pid file of that time names.
+#[must_use]
+pub fn process_owner(pid: u32, written: Time) -> Option<u32> {
+    if processes::pid_is_dead(pid, written) {
+        return None;
+    }
+    processes::owner(pid)
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::directories::{self, Directories, Wanted};
 use super::evidence::{self, Basis, Host, Quiet};
-use super::machine::{host, read_metrics, writers};
+use super::machine::{host, process_owner, read_metrics, writers};
 use super::memory::Memory;
 use super::session::{Early, Session};
 use crate::exit::Exit;
@@ -249,6 +249,7 @@ fn carry_out(session: &Session, job: &Job<'_>, directories: &Directories, plan: 
             progress: &*progress,
             writers: &writers,
             threads: threads(session),
+            process: &process_owner,
             now: session.now,
         },
     )

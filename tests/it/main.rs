@@ -24,6 +24,7 @@ mod logs;
 mod models;
 mod models_review;
 mod names;
+mod notify;
 mod require;
 mod restore;
 mod streams;

@@ -6,6 +6,9 @@
 
 mod archive;
 mod archives;
+mod hook;
+mod notify;
+mod pack;
 mod remove;
 mod rename;
 mod restore;
@@ -25,6 +28,7 @@ use crate::plan::entry::Inventory;
 use crate::plan::outcome::{Ended, OperationOutcome, Outcome, Progress, Status};
 use crate::plan::time::Time;
 use archives::Archives;
+use pack::Job;
 use step::{Directories, Halt, Step};
 
 /// What applying needs beside the plan.
@@ -40,6 +44,9 @@ pub struct Surroundings<'a> {
     pub writers: &'a (dyn Fn((u64, u64)) -> Use + Sync),
     /// How many threads compress at most, this one among them.
     pub threads: usize,
+    /// The user that a process of that id belongs to; `None` where it is gone, or began after the
+    /// given time.
+    pub process: &'a (dyn Fn(u32, Time) -> Option<u32> + Sync),
     /// Written into records.
     pub now: Time,
 }
@@ -66,6 +73,10 @@ impl Watch for Surroundings<'_> {
     fn stop(&self) -> bool {
         matches!((self.stop)(), Some(Ended::Signal(_)))
     }
+
+    fn threads(&self) -> usize {
+        self.threads
+    }
 }
 
 /// Carries out a plan, collecting every failure.
@@ -78,6 +89,7 @@ pub fn apply(plan: Plan, surroundings: &Surroundings<'_>) -> Outcome {
         archives: Archives::default(),
         waited: Duration::ZERO,
         touched: HashMap::new(),
+        pending: Vec::new(),
     };
     let operations = plan
         .operations
@@ -102,12 +114,18 @@ struct Run<'a> {
     waited: Duration,
     /// Change time and link count of files of which we removed another name, by device and inode.
     touched: HashMap<(u64, u64), (Time, u32)>,
+    /// Files that are compressed once the writers of as many logs as are taken together were told.
+    pending: Vec<Job>,
 }
+
+/// So many files are open at once, waiting to be compressed.
+const TOGETHER: usize = 32;
 
 impl Run<'_> {
     fn operation(&mut self, operation: &OperationPlan) -> OperationOutcome {
         let begun = Instant::now();
         let mut outcome = OperationOutcome::default();
+        outcome.statuses = vec![Status::NotReached; operation.actions.len()];
         let mut freed = 0;
         self.announce(operation);
         if operation.operation == Operation::ModelArchiving && (self.surroundings.stop)().is_none()
@@ -115,20 +133,53 @@ impl Run<'_> {
             outcome.faults = self.complete_archives();
         }
         for (number, action) in (0_u32..).zip(&operation.actions) {
+            if self.is_complete(action) {
+                freed += self.finish_pending(&mut outcome);
+            }
             let step = if (self.surroundings.stop)().is_some() {
                 Err(Halt::Stopped)
             } else if let Some(halt) = unmet(action, &outcome) {
                 Err(halt)
             } else {
-                self.act(action)
+                self.act(number, action)
             };
+            if matches!(step, Err(Halt::Failed(_))) {
+                self.spare(action);
+            }
             freed += record(&mut outcome, number, step);
             self.surroundings.progress.action();
         }
+        freed += self.finish_pending(&mut outcome);
         outcome.faults.extend(self.archives.close(self.inventory));
         outcome.bytes_freed = Some(freed);
         outcome.duration = begun.elapsed();
         outcome
+    }
+
+    /// Whether what is pending is to be compressed before this action.
+    fn is_complete(&self, next: &Action) -> bool {
+        match next.task {
+            // They belong to the rotation before them.
+            Task::Signal(_) | Task::Hook(_) => false,
+            Task::Rotate(_) | Task::Compress(_) => self.pending.len() >= TOGETHER,
+            _ => true,
+        }
+    }
+
+    fn finish_pending(&mut self, outcome: &mut OperationOutcome) -> i64 {
+        let packed = self.pack_pending();
+        packed
+            .into_iter()
+            .map(|(number, step)| record(outcome, number, step))
+            .sum()
+    }
+
+    /// Where a hook or a signal failed, nothing of its log is removed.
+    fn spare(&mut self, failed: &Action) {
+        if matches!(failed.task, Task::Signal(_) | Task::Hook(_)) {
+            let rotation = failed.needs();
+            self.pending.retain(|job| Some(job.number) != rotation);
+        }
     }
 
     fn announce(&self, operation: &OperationPlan) {
@@ -145,12 +196,14 @@ impl Run<'_> {
         );
     }
 
-    fn act(&mut self, action: &Action) -> Result<Step, Halt> {
+    fn act(&mut self, number: u32, action: &Action) -> Result<Step, Halt> {
         match &action.task {
             Task::Unlink => self.unlink(action.subject, action.verb == Verb::Evict),
             Task::RemoveDirectory => self.remove_directory(action.subject),
-            Task::Rotate(rotate) => self.rotate(action.subject, rotate),
-            Task::Compress(compress) => self.compress(action.subject, compress),
+            Task::Rotate(rotate) => self.rotate(number, action.subject, rotate),
+            Task::Compress(compress) => self.compress(number, action.subject, compress),
+            Task::Signal(signal) => self.signal(action.subject, signal),
+            Task::Hook(hook) => self.hook(action.subject, hook),
             Task::Archive(model) => self.archive(action.subject, model),
             Task::ExpireModel(version) => self.expire_model(action.subject, version),
             Task::Restore(restore) => self.restore(action.subject, restore),
@@ -167,7 +220,8 @@ fn unmet(action: &Action, outcome: &OperationOutcome) -> Option<Halt> {
     }
 }
 
-/// Writes down what came of an action; the bytes that it freed.
+/// Writes down what came of an action, in place of what was said of it before; the bytes that it
+/// freed.
 fn record(outcome: &mut OperationOutcome, number: u32, step: Result<Step, Halt>) -> i64 {
     let (status, note, freed) = match step {
         Ok(step) => (step.status, step.note, step.freed),
@@ -183,9 +237,12 @@ fn record(outcome: &mut OperationOutcome, number: u32, step: Result<Step, Halt>)
             (Status::Failed, None, 0)
         }
     };
-    outcome.statuses.push(status);
-    if let Some(note) = note {
-        outcome.notes.insert(number, note);
+    if let Some(place) = outcome.statuses.get_mut(number as usize) {
+        *place = status;
+    }
+    match note {
+        Some(note) => drop(outcome.notes.insert(number, note)),
+        None => drop(outcome.notes.remove(&number)),
     }
     freed
 }

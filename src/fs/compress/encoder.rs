@@ -31,10 +31,12 @@ pub struct Encoder<'a> {
 pub struct Encoded {
     /// The part.
     range: Range<u64>,
+    /// Where the first member begins.
+    start: u64,
     /// Size of each member or frame.
     members: Vec<u32>,
-    /// All that was written, in bytes, with what is not a member.
-    written: u64,
+    /// Where what was written ends, with what is not a member.
+    end: u64,
 }
 
 impl Encoder<'_> {
@@ -45,8 +47,19 @@ impl Encoder<'_> {
     /// # Errors
     /// Those of reading and writing; `UnexpectedEof` where the source is shorter; [`stopped`].
     pub fn encode(&self, source: &File, range: Range<u64>, target: &File) -> io::Result<Encoded> {
+        self.encode_at(source, range, target, 0)
+    }
+
+    /// The same, written to `target` from an offset on.
+    pub(super) fn encode_at(
+        &self,
+        source: &File,
+        range: Range<u64>,
+        target: &File,
+        start: u64,
+    ) -> io::Result<Encoded> {
         let count = blocks(&range);
-        let (written, synced) = (AtomicU64::new(0), AtomicU64::new(0));
+        let (written, synced) = (AtomicU64::new(start), AtomicU64::new(start));
         let mut members = Vec::new();
         let pack = |(packer, buffer): &mut (Packer, Vec<u8>), block: u64| {
             self.go_on()?;
@@ -67,8 +80,9 @@ impl Encoder<'_> {
         in_order(count, self.threads, state, pack, write)?;
         let mut encoded = Encoded {
             range,
+            start,
             members,
-            written: written.into_inner(),
+            end: written.into_inner(),
         };
         encoded.close(self.codec, target)?;
         Ok(encoded)
@@ -81,7 +95,7 @@ impl Encoder<'_> {
     /// Those of reading, and [`stopped`].
     pub fn verify(&self, source: &File, target: &File, encoded: &Encoded) -> io::Result<bool> {
         let count = blocks(&encoded.range);
-        if encoded.members.len() as u64 != count || target.metadata()?.len() != encoded.written {
+        if encoded.members.len() as u64 != count || target.metadata()?.len() != encoded.end {
             return Ok(false);
         }
         let starts = encoded.starts();
@@ -120,6 +134,11 @@ impl Encoded {
         self.range.end - self.range.start
     }
 
+    /// Where what was written ends in the target.
+    pub(super) const fn end(&self) -> u64 {
+        self.end
+    }
+
     /// An original of nothing is one empty member; several frames get a table of their sizes.
     fn close(&mut self, codec: Codec, target: &File) -> io::Result<()> {
         let last = match (codec, self.members.len()) {
@@ -128,8 +147,8 @@ impl Encoded {
             (Codec::Zstd(_), 2..) => original::zstd_table(&self.members, BLOCK, self.bytes()),
             _ => return Ok(()),
         };
-        target.write_all_at(&last, self.written)?;
-        self.written += last.len() as u64;
+        target.write_all_at(&last, self.end)?;
+        self.end += last.len() as u64;
         Ok(())
     }
 
@@ -137,7 +156,7 @@ impl Encoded {
     fn starts(&self) -> Vec<u64> {
         self.members
             .iter()
-            .scan(0, |at, size| {
+            .scan(self.start, |at, size| {
                 let start = *at;
                 *at += u64::from(*size);
                 Some(start)

@@ -18,7 +18,8 @@ mod tests;
 use std::io;
 
 pub use encoder::{Encoded, Encoder};
-pub use stream::{CHUNK, decoder, encode, forget_pages, pump, same};
+pub use in_order::in_order;
+pub use stream::{CHUNK, decoder, encode, encode_part, forget_pages, pump, same};
 
 /// Told how many bytes were read, and asked whether to go on; by several threads.
 pub trait Watch: Sync {
@@ -26,6 +27,10 @@ pub trait Watch: Sync {
     fn read(&self, bytes: u64);
     /// A signal came: leave the item undone.
     fn stop(&self) -> bool;
+    /// On how many threads the work may be done, the caller's among them.
+    fn threads(&self) -> usize {
+        1
+    }
 }
 
 /// The error of work that a signal ended.

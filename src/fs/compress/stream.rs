@@ -1,8 +1,9 @@
 //! Content that is read from beginning to end, on the caller's thread.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::num::NonZeroU64;
+use std::ops::Range;
 
 use flate2::bufread::MultiGzDecoder;
 use rustix::fs::Advice;
@@ -41,7 +42,7 @@ pub fn pump(
     }
 }
 
-/// Writes all of `source` to `target`, compressed, on one thread. The result is not yet synced.
+/// Writes all of `source` to `target`, compressed. The result is not yet synced.
 ///
 /// # Errors
 /// Those of reading and writing, and [`super::stopped`].
@@ -50,13 +51,31 @@ pub fn encode(source: &File, target: &File, codec: Codec, watch: &dyn Watch) -> 
         let mut out = target;
         return pump(source, watch, |bytes| out.write_all(bytes));
     }
+    let all = 0..source.metadata()?.len();
+    encode_part(source, all, target, codec, watch)
+}
+
+/// Writes a range of a file where `target` stands, compressed, and leaves `target` at its end: what
+/// is written by several calls is one file to whoever reads it.
+///
+/// # Errors
+/// Those of reading and writing, and [`super::stopped`]; `UnexpectedEof` where the file ends before.
+pub fn encode_part(
+    source: &File,
+    range: Range<u64>,
+    mut target: &File,
+    codec: Codec,
+    watch: &dyn Watch,
+) -> io::Result<u64> {
     let encoder = Encoder {
         codec,
-        threads: 1,
+        threads: watch.threads(),
         watch,
     };
-    let all = 0..source.metadata()?.len();
-    Ok(encoder.encode(source, all, target)?.bytes())
+    let start = target.stream_position()?;
+    let written = encoder.encode_at(source, range, target, start)?;
+    target.seek(SeekFrom::Start(written.end()))?;
+    Ok(written.bytes())
 }
 
 /// A reader of the original bytes of a stored file.

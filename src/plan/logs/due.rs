@@ -53,7 +53,9 @@ pub(super) fn decide(
                 to,
                 compress: rule.compress,
                 settle: rule.settle,
-                despite_writers: rule.mode == LogMode::Rename,
+                despite_writers: rule.mode == LogMode::Rename
+                    || rule.signal.is_some()
+                    || rule.post_rotate.is_some(),
             };
             decided.rotates.push((id, index, reason, rotate));
         }
@@ -118,18 +120,9 @@ fn obstacle(survey: &Survey, series: &Series, id: EntryId) -> Option<Keep> {
     if let Some(holder) = mapped {
         return Some(Keep::InUse(Box::new(held_by(holder, None))));
     }
-    if rule.signal.is_some() {
-        return Some(Keep::Unsupported(
-            "its rule sends a signal after rotation, which is not built yet",
-        ));
-    }
-    if rule.post_rotate.is_some() {
-        return Some(Keep::Unsupported(
-            "its rule runs post_rotate, which is not built yet",
-        ));
-    }
     match rule.mode {
         LogMode::Rename => None,
+        LogMode::Auto if rule.signal.is_some() || rule.post_rotate.is_some() => None,
         LogMode::Auto => writer(holders),
         LogMode::CopyTruncate => Some(Keep::Unsupported(
             "mode = \"copy-truncate\" is not built yet",
