@@ -69,6 +69,8 @@ pub enum Reason {
     Signal(Box<Signal>),
     /// The command that is run after a rotation.
     PostRotate(Box<[String]>),
+    /// What an agent, or the machine, is like.
+    Agent(Box<Words>),
 }
 
 /// A span in whole seconds, good for 136 years.
@@ -88,6 +90,10 @@ impl From<Duration> for Duration32 {
         Self(u32::try_from(span.as_secs()).unwrap_or(u32::MAX))
     }
 }
+
+/// A reason in words, where figures of several kinds lead to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words(pub String);
 
 /// Bytes over a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,6 +205,10 @@ pub enum Keep {
     ReportedOnly,
     /// Could not be read.
     Unreadable,
+    /// What an agent must not be asked.
+    Refused(Box<str>),
+    /// What an agent need not be asked.
+    Skipped(Box<str>),
 }
 
 /// The process that has a file.
@@ -352,6 +362,7 @@ impl fmt::Display for Reason {
             Self::PostRotate(argv) => {
                 write!(f, "post_rotate: {}", readable::path(argv.join(" ")))
             }
+            Self::Agent(words) => f.write_str(&words.0),
         }
     }
 }
@@ -423,6 +434,8 @@ impl Keep {
             Self::Live => "live",
             Self::ReportedOnly => "reported_only",
             Self::Unreadable => "unreadable",
+            Self::Refused(_) => "refused",
+            Self::Skipped(_) => "skipped",
         }
     }
 }

@@ -66,6 +66,17 @@ pub enum RestoreError {
     /// The manifest lists the file and it is not there.
     #[error("'{}' is missing from its archive", readable::path(.0))]
     Missing(PathBuf),
+    /// Whether it is there could not be seen.
+    #[error(
+        "cannot tell whether it is there: '{}': {error}",
+        readable::path(place)
+    )]
+    Unseen {
+        /// What could not be read, on the way to it.
+        place: PathBuf,
+        /// Why.
+        error: String,
+    },
     /// The directory that it came from is not a model directory any more.
     #[error("'{}' is in no model directory; --to DIR says where it goes", readable::path(.0))]
     NoHome(PathBuf),
@@ -176,6 +187,18 @@ pub fn select(
     }
 }
 
+/// Why there is no file for a version: it is gone, or its place could not be read.
+fn absent(inventory: &Inventory, version: &Stored) -> RestoreError {
+    let mut problems = inventory.problems.iter();
+    match problems.find(|problem| version.archived.starts_with(&problem.path)) {
+        Some(problem) => RestoreError::Unseen {
+            place: problem.path.clone(),
+            error: problem.error.clone(),
+        },
+        None => RestoreError::Missing(version.archived.clone()),
+    }
+}
+
 struct Restoring<'a> {
     inventory: &'a Inventory,
     to: Option<RootId>,
@@ -213,7 +236,7 @@ impl<'a> Restoring<'a> {
 
     fn add(&mut self, version: &Stored) -> Result<(), RestoreError> {
         let Some(entry) = version.entry else {
-            return Err(RestoreError::Missing(version.archived.clone()));
+            return Err(absent(self.inventory, version));
         };
         let place = self.place(version)?;
         if !self.chosen.insert((version.archive, version.number)) {
@@ -296,7 +319,7 @@ impl<'a> Restoring<'a> {
         let taken: u64 = actions
             .filter_map(|action| match action.subject {
                 Subject::Entry(id) => Some(self.inventory.entry(id).disk_usage()),
-                Subject::Directory(_) => None,
+                Subject::Directory(_) | Subject::Named(_) => None,
             })
             .sum();
         self.plan.estimate = Some(0_i64.saturating_sub_unsigned(taken));

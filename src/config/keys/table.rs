@@ -290,19 +290,19 @@ static LOGS: &[Key] = &[
         "signal",
         Kind::Signal,
         r#"{ name = "HUP", pid_file = "run/agent.pid" }"#,
-        "sent after a rename (not in this version)",
+        "sent after a rename, so that the writer reopens its log",
     ),
     unset(
         "post_rotate",
         Kind::Argv,
         r#"["systemctl", "reload", "agent"]"#,
-        "run after a rename, without a shell (not in this version)",
+        "run after a rename, without a shell",
     ),
     key(
         "hook_timeout",
         SPAN,
         "\"30s\"",
-        "how long post_rotate may run (not in this version)",
+        "how long post_rotate may run",
     ),
 ];
 
@@ -470,7 +470,7 @@ static AGENTS: &[Key] = &[
         "pace_file",
         Kind::Path,
         "\"run/pace.json\"",
-        "where to write the pace that agents can follow (not in this version)",
+        "where to write the pace that agents can follow",
     ),
 ];
 
@@ -532,7 +532,7 @@ static AGENT_RULE: &[Key] = &[
         "reclaim_signal",
         Kind::SignalName,
         "\"SIGUSR1\"",
-        "asks the agent to collect its garbage (not in this version)",
+        "asks an agent that handles it to collect its garbage",
     ),
 ];
 

@@ -8,10 +8,12 @@ mod archive;
 mod archives;
 mod hook;
 mod notify;
+mod pace;
 mod pack;
 mod remove;
 mod rename;
 mod restore;
+mod signal;
 mod step;
 
 use std::collections::HashMap;
@@ -24,10 +26,12 @@ use super::dir;
 use super::lease::{self, Use};
 use super::roots::Roots;
 use crate::plan::action::{Action, Operation, OperationPlan, Plan, Task, Verb, item_bytes};
+use crate::plan::agents::{Before, Machine};
 use crate::plan::entry::Inventory;
 use crate::plan::outcome::{Ended, OperationOutcome, Outcome, Progress, Status};
 use crate::plan::time::Time;
 use archives::Archives;
+pub use pace::present;
 use pack::Job;
 use step::{Directories, Halt, Step};
 
@@ -49,6 +53,8 @@ pub struct Surroundings<'a> {
     pub process: &'a (dyn Fn(u32, Time) -> Option<u32> + Sync),
     /// Written into records.
     pub now: Time,
+    /// Reads processes and memory, for what is asked of agents.
+    pub machine: &'a (dyn Machine + Sync),
 }
 
 impl Surroundings<'_> {
@@ -90,6 +96,7 @@ pub fn apply(plan: Plan, surroundings: &Surroundings<'_>) -> Outcome {
         waited: Duration::ZERO,
         touched: HashMap::new(),
         pending: Vec::new(),
+        before: Vec::new(),
     };
     let operations = plan
         .operations
@@ -116,6 +123,8 @@ struct Run<'a> {
     touched: HashMap<(u64, u64), (Time, u32)>,
     /// Files that are compressed once the writers of as many logs as are taken together were told.
     pending: Vec<Job>,
+    /// What was read before each thing asked of agents, in order.
+    before: Vec<Before>,
 }
 
 /// So many files are open at once, waiting to be compressed.
@@ -151,6 +160,7 @@ impl Run<'_> {
         }
         freed += self.finish_pending(&mut outcome);
         outcome.faults.extend(self.archives.close(self.inventory));
+        self.measure(operation, &mut outcome);
         outcome.bytes_freed = Some(freed);
         outcome.duration = begun.elapsed();
         outcome
@@ -207,6 +217,8 @@ impl Run<'_> {
             Task::Archive(model) => self.archive(action.subject, model),
             Task::ExpireModel(version) => self.expire_model(action.subject, version),
             Task::Restore(restore) => self.restore(action.subject, restore),
+            Task::Reclaim(reclaim) => self.reclaim(reclaim),
+            Task::Pace(pace) => self.pace(pace),
         }
     }
 }

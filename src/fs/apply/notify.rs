@@ -7,12 +7,12 @@
 use std::io::{self, Read};
 use std::path::Path;
 
-use rustix::process::{Pid, PidfdFlags};
-
 use super::Run;
+use super::signal::handle;
 use super::step::{Halt, Step, entry_of};
 use crate::fs::dir;
 use crate::plan::action::Subject;
+use crate::plan::agents::signal_number;
 use crate::plan::policy::Signal;
 use crate::plan::readable;
 use crate::plan::time::Time;
@@ -27,36 +27,30 @@ impl Run<'_> {
         let owner = self.inventory.owner(log.owner).uid;
         let (pid, written) = read(&signal.pid_file, owner)?;
         let file = readable::path(&signal.pid_file);
-        let gone = || {
-            let pid = pid.as_raw_nonzero();
-            Halt::Changed(format!("process {pid} of {file} is gone: nobody to signal"))
-        };
-        let process = rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(|error| {
-            if error == rustix::io::Errno::SRCH {
-                gone()
-            } else {
-                failed(format!("cannot signal the process of {file}: {error}"))
-            }
+        let gone = || Halt::Changed(format!("process {pid} of {file} is gone: nobody to signal"));
+        let process = handle::open(pid).map_err(|halt| match halt {
+            Halt::Changed(_) => gone(),
+            halt => halt,
         })?;
-        let number = pid.as_raw_nonzero().get().unsigned_abs();
-        let belongs_to = (self.surroundings.process)(number, written).ok_or_else(gone)?;
+        let belongs_to = (self.surroundings.process)(pid, written).ok_or_else(gone)?;
         if belongs_to != 0 && belongs_to != owner {
             return Err(failed(format!(
-                "process {number} of {file} belongs to user {belongs_to}, neither root nor the \
-                 log's owner ({owner}): not signalled"
+                "process {pid} of {file} belongs to user {belongs_to}, neither root nor the log's \
+                 owner ({owner}): not signalled"
             )));
         }
-        let sent = rustix::process::pidfd_send_signal(process, named(&signal.name)?);
-        match sent {
-            Ok(()) => Ok(Step::done(0)),
-            Err(rustix::io::Errno::SRCH) => Err(gone()),
-            Err(error) => Err(failed(format!("cannot signal process {number}: {error}"))),
-        }
+        let number = signal_number(&signal.name)
+            .ok_or_else(|| failed(format!("SIG{} cannot be sent", signal.name)))?;
+        handle::send(&process, number).map_err(|halt| match halt {
+            Halt::Changed(_) => gone(),
+            halt => halt,
+        })?;
+        Ok(Step::done(0))
     }
 }
 
 /// The process that a pid file names, and when that was written.
-fn read(path: &Path, owner: u32) -> Result<(Pid, Time), Halt> {
+fn read(path: &Path, owner: u32) -> Result<(u32, Time), Halt> {
     let shown = readable::path(path);
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(failed(format!("{shown} is no pid file")));
@@ -81,29 +75,8 @@ fn read(path: &Path, owner: u32) -> Result<(Pid, Time), Halt> {
     file.take(PID_FILE).read_to_string(&mut text)?;
     let first = text.split_whitespace().next().unwrap_or_default();
     let pid = first.parse().ok().filter(|pid| *pid > 1);
-    let pid = pid.and_then(Pid::from_raw);
     let pid = pid.ok_or_else(|| failed(format!("{shown} holds no process id")))?;
     Ok((pid, seen.stat.mtime))
-}
-
-/// The signals that a configuration can name.
-fn named(name: &str) -> Result<rustix::process::Signal, Halt> {
-    use rustix::process::Signal;
-    Ok(match name {
-        "HUP" => Signal::HUP,
-        "INT" => Signal::INT,
-        "QUIT" => Signal::QUIT,
-        "TERM" => Signal::TERM,
-        "USR1" => Signal::USR1,
-        "USR2" => Signal::USR2,
-        "WINCH" => Signal::WINCH,
-        "CONT" => Signal::CONT,
-        "ALRM" => Signal::ALARM,
-        "URG" => Signal::URG,
-        "IO" => Signal::IO,
-        "PWR" => Signal::POWER,
-        other => return Err(failed(format!("SIG{other} cannot be sent"))),
-    })
 }
 
 fn failed(what: String) -> Halt {

@@ -138,7 +138,7 @@ impl Run<'_> {
             jobs.into_iter().partition(|job| job.is_busy(surroundings));
         let mut packed = pack_all(&free, surroundings);
         drop(free);
-        let (busy, free) = self.settle(busy);
+        let (busy, free) = self.wait_for_writers(busy);
         packed.extend(pack_all(&free, surroundings));
         packed.extend(busy.iter().map(|job| (job.number, Ok(job.left()))));
         packed
@@ -147,7 +147,7 @@ impl Run<'_> {
     /// Waits until nobody writes to these any more; those that somebody still writes to, and those
     /// that are free. The time is shared by all logs of a run: a hundred writers that never let go
     /// must not hold it for minutes.
-    fn settle(&mut self, mut busy: Vec<Job>) -> (Vec<Job>, Vec<Job>) {
+    fn wait_for_writers(&mut self, mut busy: Vec<Job>) -> (Vec<Job>, Vec<Job>) {
         const STEP: Duration = Duration::from_millis(50);
         let mut free = Vec::new();
         loop {
