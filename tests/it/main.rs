@@ -32,3 +32,4 @@ mod require;
 mod restore;
 mod streams;
 mod sweep;
+mod traps;

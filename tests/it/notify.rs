@@ -1,5 +1,6 @@
 //! Signals and hooks after a rotation: the writer is told, and no line is lost in between.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -88,7 +89,8 @@ fn trap_03_twenty_rotations_with_a_signal_lose_no_line_of_any_writer() {
             .to_owned();
         let names: Vec<String> = (0..writers).map(|n| format!("w{n}")).collect();
         for name in &names {
-            config += &format!(
+            let _ = write!(
+                config,
                 "[[logs.rule]]\npatterns = ['{name}.log']\n\
                  signal = {{ name = 'HUP', pid_file = 'run/{name}.pid' }}\n"
             );

@@ -133,8 +133,10 @@ const TOGETHER: usize = 32;
 impl Run<'_> {
     fn operation(&mut self, operation: &OperationPlan) -> OperationOutcome {
         let begun = Instant::now();
-        let mut outcome = OperationOutcome::default();
-        outcome.statuses = vec![Status::NotReached; operation.actions.len()];
+        let mut outcome = OperationOutcome {
+            statuses: vec![Status::NotReached; operation.actions.len()],
+            ..OperationOutcome::default()
+        };
         let mut freed = 0;
         self.announce(operation);
         if operation.operation == Operation::ModelArchiving && (self.surroundings.stop)().is_none()

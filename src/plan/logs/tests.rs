@@ -153,6 +153,37 @@ fn rotate_after_counts_from_the_last_rotation_else_from_the_earliest_time() {
     }
 }
 
+/// `weekly` slipped a day across the change to summer time, and `hourly` skipped the hour that comes
+/// twice: spans between instants know neither.
+#[test]
+fn trap_09_a_change_of_clocks_moves_no_rotation() {
+    let hour = Duration::from_hours(1);
+    // When last rotated, how long since, how often; Europe's clocks change at 01:00 UTC.
+    let table = [
+        ("20260328T030000Z", 24, 24, true),
+        ("20260328T030000Z", 23, 24, false),
+        ("20260323T030000Z", 7 * 24, 7 * 24, true),
+        ("20260323T030000Z", 7 * 24 - 1, 7 * 24, false),
+        ("20261025T000000Z", 1, 1, true),
+        ("20261025T010000Z", 1, 1, true),
+        ("20261024T030000Z", 24, 24, true),
+    ];
+    for (stamp, since, every, due) in table {
+        let (mut tree, root) = logs();
+        tree.add(root, "a.log", file(10, MINUTE));
+        let name = format!("a.log-{stamp}.gz");
+        let last = rotated::parse(OsStr::new(&name)).unwrap().time;
+        tree.add(root, &name, file(10, DAY));
+        let mut rule = rule();
+        rule.rotate_after = Some(every * hour);
+        let now = super::super::time::Time(last.0 + since * 3_600_000_000_000);
+        let claims = Claims::none(&tree.inventory);
+        let plan = super::plan(&policy(rule), &tree.inventory, &claims, Clock::at(now));
+        let rotates = plan.actions.iter().any(|it| it.verb == Verb::Rotate);
+        assert_eq!(rotates, due, "{stamp} after {since} h");
+    }
+}
+
 #[test]
 fn a_log_is_only_taken_away_where_no_line_can_be_lost() {
     type Change = fn(&mut LogRule);
