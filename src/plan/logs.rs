@@ -28,7 +28,7 @@ use super::claims::Claims;
 use super::entry::{EntryId, Inventory, Role};
 use super::order;
 use super::policy::{LogRule, LogsPolicy};
-use super::reason::{Keep, Reason};
+use super::reason::{Keep, Reason, Words};
 use super::scope;
 use super::time::Clock;
 use crate::plan::readable;
@@ -148,7 +148,7 @@ fn notify(
         plan.actions[last as usize].set_needs(Some(rotation));
     }
     if let Some(argv) = &rule.post_rotate {
-        let reason = Reason::PostRotate(argv.clone().into());
+        let reason = Reason::PostRotate(Box::new(Words(argv.join(" "))));
         let hook = Hook {
             argv: argv.clone(),
             timeout: rule.hook_timeout,

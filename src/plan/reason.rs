@@ -68,7 +68,7 @@ pub enum Reason {
     /// The writer of a rotated log is told so.
     Signal(Box<Signal>),
     /// The command that is run after a rotation.
-    PostRotate(Box<[String]>),
+    PostRotate(Box<Words>),
     /// What an agent, or the machine, is like.
     Agent(Box<Words>),
 }
@@ -359,9 +359,7 @@ impl fmt::Display for Reason {
                 let file = readable::path(&signal.pid_file);
                 write!(f, "SIG{} to the process of {file}", signal.name)
             }
-            Self::PostRotate(argv) => {
-                write!(f, "post_rotate: {}", readable::path(argv.join(" ")))
-            }
+            Self::PostRotate(command) => write!(f, "post_rotate: {}", readable::path(&command.0)),
             Self::Agent(words) => f.write_str(&words.0),
         }
     }
