@@ -12,7 +12,7 @@ use super::agents::{Pace, Reclaim};
 use super::archive::ManifestLine;
 use super::cutting::{Cutting, Intent};
 use super::entry::{DirId, EntryId, Inventory, Problem, RootId};
-use super::policy::Codec;
+use super::policy::{Codec, Signal};
 use super::reason::{Keep, Reason};
 
 /// The six parts of a cycle, in its order, and restoring.
@@ -142,6 +142,17 @@ pub struct Cut {
     pub at_most: Option<u64>,
 }
 
+/// Run a command after a log was rotated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// The command and its arguments; no shell reads them.
+    pub argv: Vec<String>,
+    /// It is killed with all its children after so long.
+    pub timeout: Duration,
+    /// The name of the rotated file, which is not compressed yet.
+    pub rotated: OsString,
+}
+
 /// Compress a file beside itself, then remove it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compress {
@@ -209,6 +220,10 @@ pub enum Task {
     Cut(Box<Cut>),
     /// Complete the rotation that a run was killed in.
     Resume(Box<Intent>),
+    /// See [`Signal`].
+    Signal(Box<Signal>),
+    /// See [`Hook`].
+    Hook(Box<Hook>),
     /// See [`Compress`].
     Compress(Box<Compress>),
     /// See [`ArchiveModel`].
@@ -347,6 +362,8 @@ impl Plan {
             | Task::UnlinkFirst(_)
             | Task::RemoveDirectory
             | Task::ExpireModel(_)
+            | Task::Signal(_)
+            | Task::Hook(_)
             | Task::Reclaim(_)
             | Task::Pace(_) => None,
             Task::Rotate(rotate) => Some(beside(&packed(&rotate.to, rotate.compress))),
@@ -400,6 +417,7 @@ pub fn item_bytes(inventory: &Inventory, action: &Action) -> u64 {
             let bytes = entry.size.saturating_sub(head);
             cut.at_most.map_or(bytes, |most| bytes.min(most))
         }
+        Task::Signal(_) | Task::Hook(_) => 0,
         _ => entry.size,
     }
 }

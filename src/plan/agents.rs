@@ -20,7 +20,7 @@ pub use effect::{Before, Effect, Machine, Measured, Standing, Verdict, judge, me
 pub use invocation::{Invocation, Runs};
 pub use links::{Segment, annotate};
 pub use pace::{Pace, PaceFile, Present};
-pub use reclaim::{Reclaim, refusal};
+pub use reclaim::{Reclaim, refusal, signal_number};
 pub use rules::{BUILT_IN, Rule};
 
 use super::action::{Operation, OperationPlan};

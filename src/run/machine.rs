@@ -14,6 +14,7 @@ use crate::plan::agents::{self, Present, Standing};
 use crate::plan::entry::Role;
 use crate::plan::host::{Disk, Holder, Metrics, Ticks};
 use crate::plan::processes::Sample;
+use crate::plan::time::Time;
 use crate::system::{metrics, open_files, processes};
 use std::time::{Duration, Instant};
 
@@ -141,4 +142,13 @@ pub fn writers(identity: (u64, u64)) -> Use {
 pub fn holders(identity: (u64, u64)) -> Vec<Holder> {
     let mut open = open_files::read(&[identity.0]);
     open.holders.remove(&identity).unwrap_or_default()
+}
+
+/// The user that a process belongs to, if it is the one that a pid file of that time names.
+#[must_use]
+pub fn process_owner(pid: u32, written: Time) -> Option<u32> {
+    if processes::pid_is_dead(pid, written) {
+        return None;
+    }
+    processes::owner(pid)
 }

@@ -93,6 +93,15 @@ pub fn pid_is_dead(pid: u32, file_mtime: Time) -> bool {
     }
 }
 
+/// The user that a process belongs to, as the process table tells it: root where the kernel hides
+/// it (`proc(5)`). `None` where there is no such process, or no such table.
+#[must_use]
+pub fn owner(pid: u32) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    let entry = std::fs::metadata(format!("/proc/{pid}")).ok()?;
+    Some(entry.uid())
+}
+
 /// What sysinfo knows. Threads are asked for unless refused.
 fn listed() -> Vec<Process> {
     let Ok(mut system) = System::new() else {

@@ -117,7 +117,7 @@ fn decide(
     let uid = process.uid.ok_or_else(unknown)?;
     let start_ticks = process.start_ticks.ok_or_else(unknown)?;
     let caught = process.caught.ok_or_else(unknown)?;
-    let signal = number(name).ok_or_else(|| refused(format!("no signal SIG{name} here")))?;
+    let signal = signal_number(name).ok_or_else(|| refused(format!("no signal SIG{name} here")))?;
     if !is_allowed(uid, process.user.as_deref(), rule, given) {
         let user = process.user.clone().unwrap_or_else(|| uid.to_string());
         return Err(refused(format!(
@@ -168,7 +168,8 @@ fn is_allowed(uid: u32, user: Option<&str>, rule: &AgentRule, given: &Given<'_>)
 }
 
 /// The number of a signal that the configuration may name.
-fn number(name: &str) -> Option<i32> {
+#[must_use]
+pub fn signal_number(name: &str) -> Option<i32> {
     let signal = match name {
         "HUP" => Signal::HUP,
         "INT" => Signal::INT,
@@ -243,10 +244,10 @@ mod tests {
         for name in [
             "HUP", "INT", "QUIT", "USR1", "USR2", "ALRM", "TERM", "CONT", "URG", "WINCH", "IO",
         ] {
-            let signal = number(name).unwrap_or(0);
+            let signal = signal_number(name).unwrap_or(0);
             assert!(signal > 0 && handles(1 << (signal - 1), signal), "{name}");
         }
-        assert_eq!(number("KILL"), None);
+        assert_eq!(signal_number("KILL"), None);
         assert!(!handles(u64::MAX, 0) && !handles(u64::MAX, 65));
     }
 }
