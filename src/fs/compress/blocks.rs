@@ -1,9 +1,8 @@
 //! One block: into a member or frame of its own, and back.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 use flate2::bufread::GzDecoder;
-use flate2::{Compression, GzBuilder};
 
 use super::original;
 use crate::plan::policy::Codec;
@@ -15,7 +14,7 @@ pub const BLOCK: u64 = 1024 * 1024;
 /// What one thread needs to compress blocks.
 pub enum Packer {
     Copy,
-    Gzip(Compression),
+    Gzip(libdeflater::Compressor),
     Zstd(Box<zstd::bulk::Compressor<'static>>),
 }
 
@@ -23,7 +22,7 @@ impl Packer {
     pub fn new(codec: Codec) -> io::Result<Self> {
         Ok(match codec {
             Codec::None => Self::Copy,
-            Codec::Gzip(level) => Self::Gzip(Compression::new(level)),
+            Codec::Gzip(level) => Self::Gzip(deflate(level)?),
             Codec::Zstd(level) => {
                 let mut compressor = zstd::bulk::Compressor::new(level)?;
                 compressor.include_checksum(true)?;
@@ -37,16 +36,7 @@ impl Packer {
     pub fn pack(&mut self, block: &[u8], whole: Option<u64>) -> io::Result<Vec<u8>> {
         match self {
             Self::Copy => Ok(block.to_vec()),
-            Self::Gzip(level) => {
-                let mut header = GzBuilder::new();
-                if let Some(bytes) = whole {
-                    header = header.extra(original::gzip_extra(bytes));
-                }
-                let room = Vec::with_capacity(block.len() / 6);
-                let mut encoder = header.write(room, *level);
-                encoder.write_all(block)?;
-                encoder.finish()
-            }
+            Self::Gzip(compressor) => pack_gzip(compressor, block, whole),
             Self::Zstd(compressor) => {
                 let mut packed = compressor.compress(block)?;
                 packed.shrink_to_fit();
@@ -54,6 +44,33 @@ impl Packer {
             }
         }
     }
+}
+
+fn deflate(level: u32) -> io::Result<libdeflater::Compressor> {
+    let level = i32::try_from(level).map_err(io::Error::other)?;
+    let level = libdeflater::CompressionLvl::new(level)
+        .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    Ok(libdeflater::Compressor::new(level))
+}
+
+/// A member with a header of its own (RFC 1952): that has room for the size of the whole.
+fn pack_gzip(
+    compressor: &mut libdeflater::Compressor,
+    block: &[u8],
+    whole: Option<u64>,
+) -> io::Result<Vec<u8>> {
+    let mut packed = original::gzip_header(whole);
+    let head = packed.len();
+    packed.resize(head + compressor.deflate_compress_bound(block.len()), 0);
+    let size = compressor
+        .deflate_compress(block, &mut packed[head..])
+        .map_err(io::Error::other)?;
+    packed.truncate(head + size);
+    packed.shrink_to(head + size + 8);
+    let length = u32::try_from(block.len()).map_err(io::Error::other)?;
+    packed.extend(libdeflater::crc32(block).to_le_bytes());
+    packed.extend(length.to_le_bytes());
+    Ok(packed)
 }
 
 /// What one thread needs to read blocks back.
@@ -91,6 +108,7 @@ impl Unpacker {
     }
 }
 
+/// By another library than the one that compressed it.
 fn unpack_gzip(packed: &[u8], block: &mut [u8]) -> io::Result<bool> {
     let mut decoder = GzDecoder::new(packed);
     decoder.read_exact(block)?;

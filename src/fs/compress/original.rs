@@ -16,6 +16,8 @@ use std::os::unix::fs::FileExt;
 const SUBFIELD: [u8; 4] = [b'S', b'O', 8, 0];
 /// A gzip file begins with it; deflate is the only method.
 const GZIP: [u8; 3] = [0x1f, 0x8b, 8];
+/// What wrote it does not matter to a reader.
+const UNKNOWN_SYSTEM: u8 = 255;
 /// The flag of an extra field.
 const FEXTRA: u8 = 4;
 /// The fixed part of the header, and the length of the extra field.
@@ -33,11 +35,18 @@ const ZSTD_HEAD: usize = 18;
 /// Entries of the table that are read at once.
 const ENTRIES: u64 = 4096;
 
-/// The extra field of the first of several members.
-pub(super) fn gzip_extra(bytes: u64) -> Vec<u8> {
-    let mut field = SUBFIELD.to_vec();
-    field.extend(bytes.to_le_bytes());
-    field
+/// The header of a member (RFC 1952): no name and no time; of the first of several members, the
+/// size of the whole in an extra field.
+pub(super) fn gzip_header(whole: Option<u64>) -> Vec<u8> {
+    let flags = if whole.is_some() { FEXTRA } else { 0 };
+    let mut header = GZIP.to_vec();
+    header.extend([flags, 0, 0, 0, 0, 0, UNKNOWN_SYSTEM]);
+    if let Some(bytes) = whole {
+        header.extend([12, 0]);
+        header.extend(SUBFIELD);
+        header.extend(bytes.to_le_bytes());
+    }
+    header
 }
 
 /// The table behind several frames: each of `block` bytes originally, but for the last.
