@@ -12,6 +12,7 @@ pub mod evidence;
 pub mod lease;
 pub mod lock;
 pub mod manifest;
+mod reach;
 pub mod roots;
 pub mod scan;
 pub mod temporary;

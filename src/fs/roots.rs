@@ -165,8 +165,24 @@ fn open_one(spec: &RootSpec, parent: Option<(Option<BorrowedFd<'_>>, PathBuf)>) 
         Err(error) if error.kind() == io::ErrorKind::NotFound => (None, None, None),
         Err(error) => (None, None, Some(error)),
     };
+    let resolved = resolve(&spec.path);
+    // The guards judge the name: it has to be that of what is open.
+    let same = seen.is_none_or(|seen| {
+        dir::look_through(rustix::fs::CWD, resolved.as_os_str())
+            .is_ok_and(|now| now.identity() == seen.identity())
+    });
+    if !same {
+        let moved = io::Error::other("somebody replaced it while it was opened");
+        return OpenRoot {
+            resolved,
+            spec: spec.clone(),
+            fd: None,
+            seen: None,
+            problem: Some(moved),
+        };
+    }
     OpenRoot {
-        resolved: resolve(&spec.path),
+        resolved,
         spec: spec.clone(),
         fd,
         seen,

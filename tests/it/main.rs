@@ -8,19 +8,23 @@
 )]
 
 mod agents;
+mod attackers;
 mod cache;
 mod command_line;
 mod config;
 mod crash_cache;
+mod crash_cycle;
 mod crash_logs;
 mod crash_models;
 mod cycle;
 mod dry_run;
 mod first_tries;
 mod fixture;
+mod full_disk;
 mod garbage;
 mod generated;
 mod guard;
+mod handles;
 mod layers;
 mod locks;
 mod logs;
