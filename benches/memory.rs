@@ -44,7 +44,11 @@ fn print(what: &str, peak: u64, bound: u64) {
 /// In directories of a thousand, with names of twenty bytes.
 fn a_million_files(count: u64) {
     let base = tempfile::tempdir().unwrap();
-    fs::write(base.path().join("sysopt.toml"), "[cache]\nmax_size = '1B'\n").unwrap();
+    fs::write(
+        base.path().join("sysopt.toml"),
+        "[cache]\nmax_size = '1B'\n",
+    )
+    .unwrap();
     for number in 0..count {
         let directory = base.path().join(format!("cache/d{:04}", number / 1000));
         if number % 1000 == 0 {
@@ -56,7 +60,10 @@ fn a_million_files(count: u64) {
     }
     let dry = [&["-n"], &["clean-cache"][..]].concat();
     let found = measure::run(Command::new("find").arg(base.path()).arg("-ls"));
-    println!("find -ls on {count} files: peak {:.1} MiB", mebibytes(found.peak));
+    println!(
+        "find -ls on {count} files: peak {:.1} MiB",
+        mebibytes(found.peak)
+    );
     for (what, args) in [
         ("dry run of evicting", dry.as_slice()),
         ("text of it", &["-n", "-v", "clean-cache"]),

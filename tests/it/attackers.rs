@@ -65,6 +65,7 @@ impl Scene {
     fn command(&self, args: &[&str]) -> Command {
         let mut command = self.tree.command::<&str>(&[]);
         command.arg("-c").arg(&self.configuration);
+        command.current_dir(self.tree.outside());
         command.args(["--threads", "1", "--format", "json"]);
         command
             .args(args)
@@ -85,6 +86,7 @@ impl Scene {
         command.args(["-f", "-y", "-qq", "-e", "trace=openat,openat2,open", "-o"]);
         command.arg(&log).arg(ours.get_program());
         self.tree.prepare(&mut command, &[] as &[&str]);
+        command.current_dir(self.tree.outside());
         command.args(ours.get_args());
         let child = command
             .stdout(Stdio::piped())

@@ -43,8 +43,14 @@ fn nothing_is_lost(world: &World) {
 /// State and history are documents at every instant, and never fewer cycles than there were.
 fn books_are_whole(world: &World) {
     let books = world.tree.path(".sysopt");
-    let state: Value = serde_json::from_slice(&fs::read(books.join("state.json")).unwrap()).unwrap();
-    assert!(state["schema"].as_str().unwrap().starts_with("sysopt.state/"));
+    let state: Value =
+        serde_json::from_slice(&fs::read(books.join("state.json")).unwrap()).unwrap();
+    assert!(
+        state["schema"]
+            .as_str()
+            .unwrap()
+            .starts_with("sysopt.state/")
+    );
     let history = fs::read_to_string(books.join("history.jsonl")).unwrap();
     assert!(history.ends_with('\n'), "{history:?}");
     for line in history.lines() {
@@ -62,7 +68,12 @@ fn all_is_done(world: &World) {
     assert_eq!(rotated.len(), 1, "{rotated:?}");
     assert!(rotated[0].to_string_lossy().ends_with(".gz"));
     assert!(sums_hold(&world.archive));
-    assert!(!tree.names(".sysopt").iter().any(|name| name.contains("corrupt")));
+    assert!(
+        !tree
+            .names(".sysopt")
+            .iter()
+            .any(|name| name.contains("corrupt"))
+    );
 }
 
 const CYCLE: Scenario = Scenario {

@@ -100,12 +100,13 @@ impl Disk {
 
 /// What was not done is a failure that is told; what was done is done.
 fn is_honest(ran: &Ran, report: &Value, name: &str) {
-    let failed = statuses(report, name)
-        .iter()
-        .any(|status| status == "failed");
-    let errors = operation(report, name)["errors"].to_string();
-    assert_eq!(ran.code, Some(if failed { 3 } else { 0 }), "{ran:?}");
-    assert_eq!(failed, errors.contains("No space left"), "{ran:?}");
+    let mut statuses = statuses(report, name).into_iter();
+    let failed = statuses.any(|status| status == "failed");
+    // Records of the archive belong to no action.
+    let errors = format!("{}{}", operation(report, name)["errors"], report["errors"]);
+    let told = errors.contains("No space left");
+    assert_eq!(ran.code, Some(if told { 3 } else { 0 }), "{ran:?}");
+    assert!(told || !failed, "{ran:?}");
 }
 
 fn evicts(disk: &Disk, filesystem: &Path) {
