@@ -30,7 +30,7 @@ fn nothing_is_lost(world: &World) {
     assert_eq!(peek(&tree.path("cache/used")).unwrap().len(), 8 << 10);
     assert!(tree.stream("logs/app.log") == lines("line", 20_000));
     let archived = tree.names("models/archived");
-    let stored = archived.iter().filter(|name| name.ends_with(".pkl"));
+    let stored = archived.iter().filter(|name| name.starts_with("m_"));
     let mut places: Vec<_> = stored
         .map(|name| tree.path("models/archived").join(name))
         .collect();
