@@ -49,6 +49,8 @@ fn actions(report: &Value) -> Vec<String> {
             let fields = action.as_object_mut().unwrap();
             fields.remove("status");
             fields.remove("note");
+            // `to` says the same, and in this the time cannot be told from the rest.
+            fields.remove("to_base64");
             list.push(format!(
                 "{} {}",
                 operation["operation"],

@@ -200,7 +200,7 @@ fn a_link_of_root_and_one_to_what_is_its_owners_are_followed() {
 }
 
 #[test]
-fn the_state_and_the_pace_file_go_through_nobody_elses_link() {
+fn state_pace_file_and_textfile_go_through_nobody_elses_link() {
     if !require::root() {
         return;
     }
@@ -210,6 +210,8 @@ fn the_state_and_the_pace_file_go_through_nobody_elses_link() {
     let mut text = fs::read_to_string(&scene.configuration).unwrap();
     text.insert_str(0, "state_directory = 'run/state'\n");
     text.push_str("[agents]\npace_file = 'run/pace.json'\n");
+    let textfile = scene.tree.path("run/sysopt.prom");
+    text.push_str(&format!("[export]\ntextfile = '{}'\n", textfile.display()));
     fs::write(&scene.configuration, text).unwrap();
     let ran = scene.run(&["cycle", "--force"]);
     assert!(matches!(ran.code, Some(0..=3)), "{ran:?}");
