@@ -8,11 +8,13 @@
 )]
 
 mod agents;
+mod attackers;
 mod cache;
 mod cache_units;
 mod command_line;
 mod config;
 mod crash_cache;
+mod crash_cycle;
 mod crash_logs;
 mod crash_models;
 mod cut_killed;
@@ -22,9 +24,11 @@ mod dry_run;
 mod explain;
 mod first_tries;
 mod fixture;
+mod full_disk;
 mod garbage;
 mod generated;
 mod guard;
+mod handles;
 mod layers;
 mod locks;
 mod logs;

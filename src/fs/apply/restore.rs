@@ -48,15 +48,11 @@ impl Run<'_> {
         let made = Temporary::new(&parent).map_err(with("cannot restore"))?;
         copy_proved(&stored, &made, &restore.line.sha256, self.surroundings)?;
         let line = &restore.line;
-        let mut original = found.seen;
-        original.stat.owner = Owner {
-            uid: line.uid,
-            gid: line.gid,
-            mode: line.mode,
-        };
+        // Owner and mode are those of the stored file, which kept the model's. The manifest says
+        // the same, but whoever owns the archive can write there what they like.
         made.resemble(
             &stored,
-            &original,
+            &found.seen,
             Some(times(self.surroundings.now, Time(line.mtime_ns))),
         )?;
         made.file().sync_all()?;
