@@ -133,7 +133,7 @@ pub struct Compress {
     pub exclusive: bool,
 }
 
-/// Move a model into an archive.
+/// Move a model into an archive, with all that goes with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArchiveModel {
     /// Index into [`Inventory::archives`].
@@ -144,8 +144,21 @@ pub struct ArchiveModel {
     pub original: PathBuf,
     /// The model's family, with its directory.
     pub family: String,
-    /// `to` exists and has, by its digest, the same content.
+    /// `to` exists and has, by its digests, the same content.
     pub stored: bool,
+    /// How it is stored where that saves enough.
+    pub codec: Codec,
+    /// The model first, then its sidecars; of a directory, all files in it.
+    pub files: Vec<EntryId>,
+}
+
+/// Enter into the manifest what another system archived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakeIn {
+    /// Index into [`Inventory::archives`].
+    pub archive: usize,
+    /// The line, but for its digests.
+    pub line: ManifestLine,
 }
 
 /// Remove a version from an archive and from its books.
@@ -153,8 +166,10 @@ pub struct ArchiveModel {
 pub struct ExpireModel {
     /// Index into [`Inventory::archives`].
     pub archive: usize,
-    /// Relative to the archive.
-    pub path: PathBuf,
+    /// Its number in [`super::archive::Archive::versions`].
+    pub version: usize,
+    /// Its files that are there.
+    pub files: Vec<EntryId>,
 }
 
 /// Copy a version from an archive to its place.
@@ -162,8 +177,10 @@ pub struct ExpireModel {
 pub struct Restore {
     /// Index into [`Inventory::archives`].
     pub archive: usize,
-    /// What the manifest says of it.
-    pub line: ManifestLine,
+    /// Its number in [`super::archive::Archive::all`].
+    pub version: usize,
+    /// Bytes of the originals.
+    pub size: u64,
     /// Where it goes.
     pub to: Place,
     /// Whether it returns to where it was, and so counts as used.
@@ -183,6 +200,8 @@ pub enum Task {
     Compress(Box<Compress>),
     /// See [`ArchiveModel`].
     Archive(Box<ArchiveModel>),
+    /// See [`TakeIn`].
+    TakeIn(Box<TakeIn>),
     /// See [`ExpireModel`].
     ExpireModel(Box<ExpireModel>),
     /// See [`Restore`].
@@ -238,6 +257,8 @@ pub struct OperationPlan {
     pub kept: Vec<Kept>,
     /// What could not be read.
     pub problems: Vec<Problem>,
+    /// What was asked for and cannot be done, and why.
+    pub refused: Vec<(PathBuf, String)>,
     /// What the user should know; code 0.
     pub warnings: Vec<String>,
     /// Figures for `metadata`.
@@ -257,6 +278,7 @@ impl OperationPlan {
             actions: Vec::new(),
             kept: Vec::new(),
             problems: Vec::new(),
+            refused: Vec::new(),
             warnings: Vec::new(),
             metadata: BTreeMap::new(),
             estimate: Some(0),
@@ -316,10 +338,8 @@ impl Plan {
                 Some(beside(&name))
             }
             Task::Compress(compress) => Some(beside(&compress.to)),
-            Task::Archive(model) => {
-                let root = self.inventory.archives[model.archive].root;
-                Some(self.inventory.root(root).shown.join(&model.to))
-            }
+            Task::Archive(model) => Some(self.inventory.shown_archived(model.archive, &model.to)),
+            Task::TakeIn(_) => Some(from.clone()),
             Task::Restore(restore) => Some(super::entry::join_shown(
                 &self.inventory.root(restore.to.root).shown,
                 &restore.to.path,
@@ -342,14 +362,20 @@ pub fn shown_subject(inventory: &Inventory, subject: Subject) -> PathBuf {
 /// the file worked on.
 #[must_use]
 pub fn item_bytes(inventory: &Inventory, action: &Action) -> u64 {
-    let id = match action.subject {
-        Subject::Entry(id) => id,
-        Subject::Directory(id) => return u64::from(inventory.directory(id).blocks) * 512,
-    };
-    let entry = inventory.entry(id);
-    match action.task {
-        Task::Unlink | Task::ExpireModel(_) => entry.disk_usage(),
-        _ => entry.size,
+    let sum = |ids: &mut dyn Iterator<Item = u64>| ids.fold(0, u64::saturating_add);
+    match (&action.task, action.subject) {
+        (Task::Archive(model), _) => {
+            let files = model.files.iter();
+            sum(&mut files.map(|id| inventory.entry(*id).size))
+        }
+        (Task::ExpireModel(version), _) => {
+            let files = version.files.iter();
+            sum(&mut files.map(|id| inventory.entry(*id).disk_usage()))
+        }
+        (Task::Restore(restore), _) => restore.size,
+        (Task::Unlink, Subject::Entry(id)) => inventory.entry(id).disk_usage(),
+        (_, Subject::Entry(id)) => inventory.entry(id).size,
+        (_, Subject::Directory(id)) => u64::from(inventory.directory(id).blocks) * 512,
     }
 }
 

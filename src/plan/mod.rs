@@ -12,6 +12,7 @@ pub mod claims;
 pub mod clock;
 pub mod entry;
 pub mod family;
+pub mod foreign;
 pub mod garbage;
 pub mod host;
 pub mod logs;

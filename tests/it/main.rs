@@ -23,6 +23,7 @@ mod locks;
 mod logs;
 mod models;
 mod models_review;
+mod models_units;
 mod names;
 mod require;
 mod restore;

@@ -70,16 +70,16 @@ impl Run<'_> {
         let owner = self.owner_for(index);
         let dir = self.archive_dir(index, owner)?;
         let books = ArchiveBooks::open(&dir).map_err(with("cannot open the manifest"))?;
-        for line in &archive.corrections {
+        if !archive.corrections.is_empty() {
             books
-                .append(line)
+                .append(&archive.corrections)
                 .map_err(with("cannot write the manifest"))?;
         }
         // A version that was lost stays listed, so that `sha256sum -c` names it too; as does a
         // file that only this list knows, after its manifest was lost.
         let mut digests = archive.digests.clone();
-        digests.extend(archive.versions.iter().map(|version| {
-            let line = &version.line;
+        digests.extend(archive.files().map(|file| {
+            let line = &file.line;
             (line.archived_path.0.clone(), line.stored_sha256.clone())
         }));
         self.archives.open.insert(
@@ -142,15 +142,28 @@ impl Run<'_> {
 impl OpenArchive {
     /// Makes the records say what is there: a line without its file would look like a loss, and
     /// with another's file of that name like damage.
-    pub fn settle(&mut self, line: &ManifestLine, arrived: bool) {
+    pub fn settle(&mut self, lines: &[ManifestLine], arrived: bool) {
         if arrived {
-            let path = line.archived_path.0.clone();
-            self.digests.insert(path, line.stored_sha256.clone());
+            let sums = lines
+                .iter()
+                .map(|line| (line.archived_path.0.clone(), line.stored_sha256.clone()));
+            self.digests.extend(sums);
         } else {
-            let _ = self.books.append(&ManifestLine {
-                event: Event::Expired,
-                ..line.clone()
-            });
+            let _ = self.books.append(&with_event(lines, Event::Expired));
+        }
+    }
+
+    /// Whether something has a name in the archive.
+    pub fn is_taken(&self, path: &Path) -> io::Result<bool> {
+        let below = path.parent().unwrap_or(Path::new(""));
+        let parent = match dir::open_below(&self.dir, below) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            other => other?,
+        };
+        match dir::look(parent, path.file_name().unwrap_or_default()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+            Ok(_) => Ok(true),
         }
     }
 
@@ -164,6 +177,14 @@ impl OpenArchive {
             .map_err(with("cannot make a directory in the archive"))?;
         Ok((parent, name))
     }
+}
+
+/// The same lines for another event.
+pub fn with_event(lines: &[ManifestLine], event: Event) -> Vec<ManifestLine> {
+    let lines = lines.iter().cloned();
+    lines
+        .map(|line| ManifestLine { event, ..line })
+        .collect()
 }
 
 /// Makes an absolute path, from the nearest directory that exists.

@@ -6,10 +6,12 @@
 
 mod archive;
 mod archives;
+mod directory;
 mod remove;
 mod rename;
 mod restore;
 mod step;
+mod store;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -150,6 +152,7 @@ impl Run<'_> {
             Task::Rotate(rotate) => self.rotate(action.subject, rotate),
             Task::Compress(compress) => self.compress(action.subject, compress),
             Task::Archive(model) => self.archive(action.subject, model),
+            Task::TakeIn(foreign) => self.take_in(action.subject, foreign),
             Task::ExpireModel(version) => self.expire_model(action.subject, version),
             Task::Restore(restore) => self.restore(action.subject, restore),
         }
