@@ -48,7 +48,7 @@ pub fn add_archives(
                     report(inventory, root, DIGESTS, &error);
                     None
                 });
-                assemble(inventory, serves, lines, digests, patterns)
+                assemble(inventory, &serves, lines, digests, patterns)
             }
             Err(error) => {
                 report(inventory, root, MANIFEST, &error);
@@ -156,7 +156,7 @@ struct Listed {
 
 fn assemble(
     inventory: &Inventory,
-    serves: Serves,
+    serves: &Serves,
     read: Lines,
     digests: Option<Digests>,
     patterns: &Globs,
@@ -188,13 +188,13 @@ fn assemble(
             && known
             && digests.as_ref().is_some_and(|all| !all.contains_key(&path));
         let event = match entry {
-            _ if listed.expired => match entry.filter(|id| is_still(inventory, *id, &listed)) {
-                Some(_) => Some(Event::Archived),
-                None => {
+            _ if listed.expired => {
+                if entry.is_none_or(|id| !is_still(inventory, id, &listed)) {
                     theirs.extend(entry);
                     continue;
                 }
-            },
+                Some(Event::Archived)
+            }
             _ if never => Some(Event::Expired),
             _ => None,
         };
@@ -255,13 +255,17 @@ fn unit(
     mut files: Vec<StoredFile>,
     directories: &HashMap<PathBuf, DirId>,
 ) -> Vec<Version> {
-    let model = files.iter().position(|file| file.line.archived_path.0 == path);
+    let model = files
+        .iter()
+        .position(|file| file.line.archived_path.0 == path);
     if let Some(model) = model {
         let mut version = Version::of_file(files.remove(model));
         version.others = files;
         return vec![version];
     }
-    let original = files.first().and_then(|first| directory_of(&path, &first.line));
+    let original = files
+        .first()
+        .and_then(|first| directory_of(&path, &first.line));
     let Some(original) = original else {
         return files.into_iter().map(Version::of_file).collect();
     };
@@ -311,9 +315,7 @@ fn is_still(inventory: &Inventory, id: EntryId, listed: &Listed) -> bool {
 
 /// The archive's own records are not models.
 fn is_book(path: &Path) -> bool {
-    path == Path::new(MANIFEST)
-        || path == Path::new(DIGESTS)
-        || path.iter().any(dir::is_temporary)
+    path == Path::new(MANIFEST) || path == Path::new(DIGESTS) || path.iter().any(dir::is_temporary)
 }
 
 fn files_of(inventory: &Inventory, root: RootId) -> HashMap<PathBuf, EntryId> {

@@ -191,8 +191,7 @@ impl Archive {
             let sum = self.digests.get(&file.line.archived_path.0);
             sum.is_some_and(|sum| sum.eq_ignore_ascii_case(&file.line.stored_sha256))
         };
-        !self.unreadable
-            && (self.torn || !self.corrections.is_empty() || !self.files().all(listed))
+        !self.unreadable && (self.torn || !self.corrections.is_empty() || !self.files().all(listed))
     }
 }
 
@@ -252,7 +251,9 @@ impl Version {
     /// When the model was last modified: a directory, when the newest of its files was.
     #[must_use]
     pub fn modified(&self) -> Time {
-        let all = self.files().take(if self.directory { usize::MAX } else { 1 });
+        let all = self
+            .files()
+            .take(if self.directory { usize::MAX } else { 1 });
         let newest = all.map(|file| file.line.mtime_ns).max();
         Time(newest.unwrap_or(self.model.line.mtime_ns))
     }

@@ -9,9 +9,9 @@ mod linked;
 mod retain;
 mod room;
 mod survey;
-mod units;
 #[cfg(test)]
 pub(super) mod tests;
+mod units;
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -172,7 +172,9 @@ impl<'a> Stored<'a> {
                     &survey.inventory.archives[archive].versions[*number],
                 )
             })
-            .filter(move |(_, version)| same_sizes(survey, version, due) && is_whole(survey, version))
+            .filter(move |(_, version)| {
+                same_sizes(survey, version, due) && is_whole(survey, version)
+            })
     }
 
     /// The version with the same content.
@@ -219,9 +221,7 @@ fn is_whole(survey: &Survey, version: &Version) -> bool {
         let regular = survey.inventory.entry(id).kind == Kind::File;
         regular && !survey.claims.contains(id)
     };
-    !version.is_missing()
-        && !version.is_damaged(survey.inventory)
-        && version.entries().all(whole)
+    !version.is_missing() && !version.is_damaged(survey.inventory) && version.entries().all(whole)
 }
 
 /// Lower-case hexadecimal, as `sha256sum` prints it.

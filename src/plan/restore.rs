@@ -13,8 +13,8 @@ use serde_json::json;
 use super::action::{Operation, OperationPlan, Place, Restore, Task, Verb};
 use super::archive::{StoredFile, Version};
 use super::entry::{EntryId, Inventory, Kind, Problem, Role, RootId, join_shown};
-use super::reason::Reason;
 use super::models::hexadecimal;
+use super::reason::Reason;
 use super::versions::{self, Stored, home, shown_original};
 use crate::plan::readable;
 use resolve::Catalogue;
@@ -89,8 +89,7 @@ pub enum RestoreError {
 }
 
 /// What is said of a file that is not replaced.
-pub const IN_THE_WAY: &str =
-    "another file has its name and stays; restore elsewhere with --to DIR";
+pub const IN_THE_WAY: &str = "another file has its name and stays; restore elsewhere with --to DIR";
 
 /// Where a file of a version goes, if the version goes to `to`.
 #[must_use]
@@ -289,7 +288,8 @@ impl<'a> Restoring<'a> {
             home: self.to.is_none(),
         };
         let task = Task::Restore(Box::new(restore));
-        self.plan.act(Verb::Restore, subject, Reason::Requested, task);
+        self.plan
+            .act(Verb::Restore, subject, Reason::Requested, task);
         self.bytes = self.bytes.saturating_add(version.size);
         self.taken = whole.entries().fold(self.taken, |sum, id| {
             sum.saturating_add(self.inventory.entry(id).disk_usage())
@@ -299,7 +299,9 @@ impl<'a> Restoring<'a> {
 
     fn place(&self, version: &Stored) -> Result<Place, RestoreError> {
         let archive = &self.inventory.archives[version.archive];
-        let original = archive.version(version.number).map(|version| &version.original);
+        let original = archive
+            .version(version.number)
+            .map(|version| &version.original);
         let Some(original) = original else {
             return Err(RestoreError::Missing(version.archived.clone()));
         };

@@ -127,7 +127,10 @@ pub fn to_verify(inventory: &Inventory) -> Vec<Listed> {
             all.push(listed(None, &path, entry, vec![sum]));
         }
         for (path, id) in rest {
-            let foreign = archive.foreign.iter().position(|version| version.path == path);
+            let foreign = archive
+                .foreign
+                .iter()
+                .position(|version| version.path == path);
             let number = foreign.map(|number| archive.versions.len() + number);
             all.push(listed(number, &path, Some(id), Vec::new()));
         }

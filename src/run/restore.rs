@@ -98,7 +98,13 @@ fn answer(session: &Session, args: &cli::RestoreModels, job: &Job<'_>) -> Result
     planned.problems.extend(lost_manifests(&inventory));
     let selected = restore::select(&inventory, &args.models).map_err(refuse)?;
     let rows = if args.verify {
-        verify(session, &selected, &directories, &inventory, args.models.is_empty())
+        verify(
+            session,
+            &selected,
+            &directories,
+            &inventory,
+            args.models.is_empty(),
+        )
     } else {
         list(&selected, &inventory)
     };

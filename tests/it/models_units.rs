@@ -9,9 +9,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::fixture::{
-    DAY, Tmpfs, Tree, actions, json_lines, kept, operation, set_age, sums_hold,
-};
+use crate::fixture::{DAY, Tmpfs, Tree, actions, json_lines, kept, operation, set_age, sums_hold};
 use crate::require;
 
 const ARCHIVING: &str = "model_archiving";
@@ -58,7 +56,10 @@ fn models(tree: &Tree) -> BTreeMap<PathBuf, Vec<u8>> {
 fn are_home(tree: &Tree, all: &BTreeMap<PathBuf, Vec<u8>>) {
     for (name, bytes) in all {
         let place = tree.path("models").join(name);
-        assert!(fs::read(&place).is_ok_and(|found| found == *bytes), "{name:?}");
+        assert!(
+            fs::read(&place).is_ok_and(|found| found == *bytes),
+            "{name:?}"
+        );
     }
 }
 
@@ -75,9 +76,15 @@ fn what_goes_together_moves_together_and_comes_back() {
     let report = archive(&tree, &[]);
     let list = operation(&report, ARCHIVING)["actions"].as_array().unwrap();
     // The only version of its family stays unless that is switched off.
-    assert_eq!(kept(&report, ARCHIVING)["models/bert -v1"], "the newest of its family");
+    assert_eq!(
+        kept(&report, ARCHIVING)["models/bert -v1"],
+        "the newest of its family"
+    );
     assert_eq!(list.len(), 4, "{list:#?}");
-    assert!(tree.path("models/net.json").exists(), "shared by two models");
+    assert!(
+        tree.path("models/net.json").exists(),
+        "shared by two models"
+    );
     assert!(tree.path("models/metadata.json").exists());
     tree.config("[models]\nkeep_latest = 0\n");
     archive(&tree, &[]);
@@ -95,16 +102,24 @@ fn what_goes_together_moves_together_and_comes_back() {
     }
     assert!(sums_hold(&tree.path("models/archived")));
     restore(&tree, &["--verify"]);
-    restore(&tree, &["rf_1h.pkl", "models/bert -v1", "runs/ab12/artifacts/model"]);
+    restore(
+        &tree,
+        &["rf_1h.pkl", "models/bert -v1", "runs/ab12/artifacts/model"],
+    );
     restore(&tree, &["--all"]);
     are_home(&tree, &all);
-    let mode = fs::metadata(tree.path("models/bert -v1/sub dir")).unwrap().mode();
+    let mode = fs::metadata(tree.path("models/bert -v1/sub dir"))
+        .unwrap()
+        .mode();
     assert_eq!(mode & 0o7777, 0o750);
     let report = restore(&tree, &["--all"]);
     assert_eq!(operation(&report, RESTORING)["bytes_freed"], 0, "no-op");
     // Restored counts as used, for what is a directory too.
     for age_by in ["used", "modified"] {
-        assert_eq!(actions(&archive(&tree, &["--age-by", age_by]), ARCHIVING), []);
+        assert_eq!(
+            actions(&archive(&tree, &["--age-by", age_by]), ARCHIVING),
+            []
+        );
     }
 }
 
@@ -122,11 +137,17 @@ fn the_versions_of_a_directory_model_are_counted_and_expire_whole() {
         make(step, age);
     }
     archive(&tree, &[]);
-    assert!(tree.path("models/out/checkpoint-10000").exists(), "the newest stays");
+    assert!(
+        tree.path("models/out/checkpoint-10000").exists(),
+        "the newest stays"
+    );
     archive(&tree, &[]);
     let left = tree.names("models/archived/out");
     assert_eq!(left.len(), 2, "{left:?}");
-    assert!(left.iter().all(|name| !name.starts_with("checkpoint-500_")), "{left:?}");
+    assert!(
+        left.iter().all(|name| !name.starts_with("checkpoint-500_")),
+        "{left:?}"
+    );
     assert!(sums_hold(&tree.path("models/archived")));
     restore(&tree, &["--verify"]);
 }
@@ -135,7 +156,9 @@ fn the_versions_of_a_directory_model_are_counted_and_expire_whole() {
 fn a_directory_that_is_used_linked_pinned_or_odd_stays_whole() {
     let tree = Tree::new();
     tree.config("[models]\npin = ['pinned']\nexclude = ['excluded/tokenizer.json']\n");
-    let names = ["held", "linked", "pinned", "excluded", "odd", "read", "free"];
+    let names = [
+        "held", "linked", "pinned", "excluded", "odd", "read", "free",
+    ];
     for name in names {
         tree.aged(format!("models/{name}/config.json"), b"{}", 10 * DAY);
         tree.aged(format!("models/{name}/model.safetensors"), name, 10 * DAY);
@@ -176,7 +199,9 @@ fn what_compresses_is_compressed_once_and_comes_back() {
         let mut random = vec![0_u8; 50_000];
         let mut state = 1_u64;
         for byte in &mut random {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             *byte = (state >> 40) as u8;
         }
         tree.aged("models/random.pkl", &random, 10 * DAY);
@@ -210,7 +235,10 @@ fn what_compresses_is_compressed_once_and_comes_back() {
         assert!(listed.contains(codec), "{listed}");
         // Without sysopt the tool of the codec reads it.
         let stored = tree.names("models/archived");
-        let plain = stored.iter().find(|name| name.starts_with("plain")).unwrap();
+        let plain = stored
+            .iter()
+            .find(|name| name.starts_with("plain"))
+            .unwrap();
         let output = Command::new(codec)
             .args(["-d", "-c"])
             .stdin(fs::File::open(tree.path("models/archived").join(plain)).unwrap())
@@ -224,12 +252,19 @@ fn what_compresses_is_compressed_once_and_comes_back() {
         assert!(fs::read(tree.path("models/dir/data/noise")).unwrap() == random);
         // The same content again is stored once, whatever the codec.
         let before = tree.names("models/archived");
-        for name in ["models/plain.pkl", "models/dir/MLmodel", "models/dir/data/noise"] {
+        for name in [
+            "models/plain.pkl",
+            "models/dir/MLmodel",
+            "models/dir/data/noise",
+        ] {
             set_age(&tree.path(name), 9 * DAY);
         }
         let manifest = tree.path("models/archived/manifest.jsonl");
         let text = fs::read_to_string(&manifest).unwrap();
-        let kept: Vec<&str> = text.lines().filter(|line| !line.contains("\"restored\"")).collect();
+        let kept: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.contains("\"restored\""))
+            .collect();
         fs::write(&manifest, kept.join("\n") + "\n").unwrap();
         archive(&tree, &["--compress", codec, "--age-by", "modified"]);
         assert_eq!(tree.names("models/archived"), before);
@@ -267,7 +302,10 @@ fn what_another_system_archived_is_listed_restored_and_taken_in() {
     assert!(sums_hold(&tree.path("models/archived")));
     let report = restore(&tree, &["--verify"]);
     let files = &operation(&report, RESTORING)["metadata"]["files"];
-    assert!(files.to_string().contains("unlisted"), "notes.txt is told of: {files:#}");
+    assert!(
+        files.to_string().contains("unlisted"),
+        "notes.txt is told of: {files:#}"
+    );
     assert_eq!(actions(&archive(&tree, &[]), ARCHIVING), []);
 }
 
@@ -278,16 +316,26 @@ type Harm = (&'static str, fn(&Path));
 fn verify_and_sha256sum_always_agree() {
     let harms: [Harm; 8] = [
         ("nothing", |_| {}),
-        ("an extra file", |at| fs::write(at.join("extra.pkl"), "x").unwrap()),
-        ("a model lost", |at| fs::remove_file(find(at, "rf_1h", "pkl")).unwrap()),
-        ("a sidecar lost", |at| fs::remove_file(find(at, "rf_1h", "json")).unwrap()),
-        ("a sidecar changed", |at| fs::write(find(at, "rf_1h", "json"), "[]").unwrap()),
+        ("an extra file", |at| {
+            fs::write(at.join("extra.pkl"), "x").unwrap()
+        }),
+        ("a model lost", |at| {
+            fs::remove_file(find(at, "rf_1h", "pkl")).unwrap()
+        }),
+        ("a sidecar lost", |at| {
+            fs::remove_file(find(at, "rf_1h", "json")).unwrap()
+        }),
+        ("a sidecar changed", |at| {
+            fs::write(find(at, "rf_1h", "json"), "[]").unwrap()
+        }),
         ("a directory's file changed", |at| {
             let dir = at.join("runs/ab12/artifacts");
             let model = fs::read_dir(&dir).unwrap().next().unwrap().unwrap().path();
             fs::write(model.join("MLmodel"), "flavour:").unwrap();
         }),
-        ("a directory lost", |at| fs::remove_dir_all(at.join("runs")).unwrap()),
+        ("a directory lost", |at| {
+            fs::remove_dir_all(at.join("runs")).unwrap()
+        }),
         ("a digest changed", |at| {
             let sums = fs::read_to_string(at.join("SHA256SUMS")).unwrap();
             let first = if sums.starts_with('0') { "1" } else { "0" };
@@ -302,7 +350,11 @@ fn verify_and_sha256sum_always_agree() {
         harm(&at);
         let verified = tree.run(&["-C", ".", "restore-models", "--verify"]);
         let right = sums_hold(&at);
-        assert_eq!(verified.code, Some(if right { 0 } else { 3 }), "{what}: {verified:?}");
+        assert_eq!(
+            verified.code,
+            Some(if right { 0 } else { 3 }),
+            "{what}: {verified:?}"
+        );
         assert_eq!(right, matches!(what, "nothing" | "an extra file"), "{what}");
     }
 }
@@ -325,16 +377,26 @@ fn a_different_file_in_the_way_is_code_3_and_the_others_come_back() {
     // Of the same size, of another, and a directory with one file more.
     for other in ["WEIGHTS", "mine", "weights"] {
         tree.write("models/rf_1h.pkl", other);
-        let json = if other == "weights" { "other" } else { "{\"horizon\": 1}" };
+        let json = if other == "weights" {
+            "other"
+        } else {
+            "{\"horizon\": 1}"
+        };
         tree.write("models/rf_1h.json", json);
         for dry in [&["-n"][..], &[]] {
             for name in ["rf_1h.pkl", "--all"] {
                 let args = [dry, &["-C", ".", "restore-models", name]].concat();
                 let ran = tree.run(&args);
                 assert_eq!(ran.code, Some(3), "{other} {ran:?}");
-                assert!(ran.stderr.contains("cannot restore 'models/rf_1h."), "{ran:?}");
+                assert!(
+                    ran.stderr.contains("cannot restore 'models/rf_1h."),
+                    "{ran:?}"
+                );
                 assert!(ran.stderr.contains("--to DIR"), "{ran:?}");
-                assert_eq!(fs::read_to_string(tree.path("models/rf_1h.pkl")).unwrap(), other);
+                assert_eq!(
+                    fs::read_to_string(tree.path("models/rf_1h.pkl")).unwrap(),
+                    other
+                );
             }
         }
         assert!(tree.path("models/net.pt").exists(), "the others came back");
@@ -349,7 +411,9 @@ fn a_different_file_in_the_way_is_code_3_and_the_others_come_back() {
 
 #[test]
 fn on_another_filesystem_directories_and_sidecars_arrive_whole_or_not_at_all() {
-    if !require::own_machine(on_another_filesystem_directories_and_sidecars_arrive_whole_or_not_at_all) {
+    if !require::own_machine(
+        on_another_filesystem_directories_and_sidecars_arrive_whole_or_not_at_all,
+    ) {
         return;
     }
     for compress in ["none", "zstd"] {
@@ -374,7 +438,10 @@ fn on_another_filesystem_directories_and_sidecars_arrive_whole_or_not_at_all() {
             assert!(large.exists());
         }
         for name in all.keys() {
-            assert!(!tree.path("models").join(name).exists(), "{name:?} {report:#}");
+            assert!(
+                !tree.path("models").join(name).exists(),
+                "{name:?} {report:#}"
+            );
         }
         assert!(sums_hold(&store));
         restore(&tree, &["--verify"]);
@@ -394,7 +461,10 @@ fn a_pickle_made_by_python_loads_equal_after_its_journey() {
                   if sys.argv[1]=='make': pickle.dump(m,open(p,'wb'))\n\
                   else: assert pickle.load(open(p,'rb'))==m\n";
     let python = |what: &str, path: &Path| {
-        let ran = Command::new("python3").args(["-c", script, what]).arg(path).output();
+        let ran = Command::new("python3")
+            .args(["-c", script, what])
+            .arg(path)
+            .output();
         let ran = ran.unwrap();
         assert!(ran.status.success(), "{ran:?}");
     };
@@ -447,7 +517,10 @@ fn what_numpy_and_safetensors_have_mapped_stays_and_can_be_read() {
     let kept = kept(&report, ARCHIVING);
     for name in ["a.npz", "b.safetensors", "dir"] {
         let why = &kept[&format!("models/{name}")];
-        assert!(why.starts_with(&format!("in use by pid {}", holder.id())), "{name}: {why}");
+        assert!(
+            why.starts_with(&format!("in use by pid {}", holder.id())),
+            "{name}: {why}"
+        );
     }
     drop(holder.stdin.take());
     assert!(holder.wait().unwrap().success(), "it reads what it mapped");
@@ -469,6 +542,9 @@ fn fifty_versions_of_one_model_expire_no_other() {
     archive(&tree, &[]);
     let names = tree.names("models/archived");
     let of = |start: &str| names.iter().filter(|name| name.starts_with(start)).count();
-    assert_eq!((of("rare"), of("rf_1h"), of("rf_24h"), of("burst")), (1, 1, 1, 10));
+    assert_eq!(
+        (of("rare"), of("rf_1h"), of("rf_24h"), of("burst")),
+        (1, 1, 1, 10)
+    );
     assert!(tree.path("models/burst_v50.pkl").exists());
 }

@@ -131,7 +131,10 @@ impl<'a> Run<'a> {
                 ));
             }
         }
-        let same = rename && members.iter().all(|member| member.found.seen.device == device(&parent));
+        let same = rename
+            && members
+                .iter()
+                .all(|member| member.found.seen.device == device(&parent));
         if let Subject::Directory(id) = subject {
             let whole = self.move_directory(id, model, members, &mut lines, (&parent, name), same);
             return whole.map(Step::done);
@@ -237,7 +240,9 @@ impl<'a> Run<'a> {
             found.push(self.find(*id)?);
         }
         let mut gone = with_event(&lines, Event::Expired);
-        gone.iter_mut().for_each(|line| line.time = self.surroundings.now);
+        for line in &mut gone {
+            line.time = self.surroundings.now;
+        }
         self.open_archive(version.archive)?;
         let archive = self.opened(version.archive)?;
         let before = archive.digests.clone();
@@ -305,9 +310,8 @@ fn stage(
     };
     let made = Temporary::new(parent).map_err(with("cannot copy"))?;
     let stored = store(&file, made.file(), &member.sum, codec, rename, watch)?;
-    let Made { sum, codec } = match stored {
-        Some(stored) => stored,
-        None => return Ok(None),
+    let Some(Made { sum, codec }) = stored else {
+        return Ok(None);
     };
     let stat = found.seen.stat;
     made.resemble(&file, &found.seen, Some(times(stat.atime, stat.mtime)))?;

@@ -182,9 +182,7 @@ impl OpenArchive {
 /// The same lines for another event.
 pub fn with_event(lines: &[ManifestLine], event: Event) -> Vec<ManifestLine> {
     let lines = lines.iter().cloned();
-    lines
-        .map(|line| ManifestLine { event, ..line })
-        .collect()
+    lines.map(|line| ManifestLine { event, ..line }).collect()
 }
 
 /// Makes an absolute path, from the nearest directory that exists.

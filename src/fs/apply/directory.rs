@@ -291,11 +291,7 @@ impl Run<'_> {
 
     /// Removes a directory that the archive has: first its name, so that a half removed one is
     /// never taken for a model.
-    pub(super) fn remove_model(
-        &mut self,
-        id: DirId,
-        members: &[Member<'_>],
-    ) -> Result<i64, Halt> {
+    pub(super) fn remove_model(&mut self, id: DirId, members: &[Member<'_>]) -> Result<i64, Halt> {
         self.is_whole(id, members)?;
         let found: Vec<&Found<'_>> = members.iter().map(|member| &member.found).collect();
         self.take_away(id, &found)

@@ -7,9 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::archives::{make_path, with_event};
-use super::directory::{
-    Look, TemporaryDirectory, create, finish_directories, make_directories,
-};
+use super::directory::{Look, TemporaryDirectory, create, finish_directories, make_directories};
 use super::step::{Halt, Step};
 use super::store::{bring_back, codec_of};
 use super::{Run, disk, with};
@@ -67,7 +65,12 @@ impl Run<'_> {
             }
             let temporary = Temporary::new(parent).map_err(with("cannot restore"))?;
             self.fill(file, temporary.file())?;
-            written += disk(dir::look_at(temporary.file())?.stat.blocks.saturating_mul(512));
+            written += disk(
+                dir::look_at(temporary.file())?
+                    .stat
+                    .blocks
+                    .saturating_mul(512),
+            );
             made.push((temporary, name));
         }
         // Recorded before it appears: a model that is back counts as used from now on.
@@ -113,7 +116,9 @@ impl Run<'_> {
     /// Writes the original bytes of a stored file, with all that it had beside them.
     fn fill(&mut self, file: &StoredFile, target: &File) -> Result<(), Halt> {
         let line = &file.line;
-        let id = file.entry.ok_or_else(|| Halt::Failed(io::ErrorKind::NotFound.into()))?;
+        let id = file
+            .entry
+            .ok_or_else(|| Halt::Failed(io::ErrorKind::NotFound.into()))?;
         let found = self.find(id)?;
         let stored = found.open()?;
         let codec = codec_of(&line.codec)?;

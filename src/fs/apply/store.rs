@@ -12,6 +12,7 @@ use crate::fs::compress::{self, Watch, decoder, forget_pages};
 use crate::fs::dir;
 use crate::fs::evidence;
 use crate::plan::policy::Codec;
+use crate::plan::reason::size;
 
 /// Bytes as they were stored.
 pub(super) struct Made {
@@ -35,7 +36,7 @@ const COMPRESSED: [&[u8]; 10] = [
 ];
 
 /// Whether it is worth trying to compress a file: never twice. A zip may hold what is not
-/// compressed, as PyTorch's do, so its first entry decides (APPNOTE.TXT, 4.4.5).
+/// compressed, as `PyTorch`'s do, so its first entry decides (APPNOTE.TXT, 4.4.5).
 pub(super) fn is_worth(file: &File, codec: Codec) -> io::Result<bool> {
     let mut head = [0_u8; 10];
     let count = file.read_at(&mut head, 0)?;
@@ -56,12 +57,12 @@ pub(super) fn store(
     only_compressed: bool,
     watch: &dyn Watch,
 ) -> Result<Option<Made>, Halt> {
-    let size = dir::look_at(source)?.stat.size;
-    has_room(target, size)?;
+    let bytes = dir::look_at(source)?.stat.size;
+    has_room(target, bytes)?;
     if is_worth(source, codec)? {
         write(source, target, codec, watch)?;
         let stored = dir::look_at(target)?.stat.size;
-        if stored <= size - size / 10 && size >= 10 {
+        if bytes >= 10 && stored <= bytes - bytes / 10 {
             let sum = prove(target, sum, codec, watch)?;
             return Ok(Some(Made { sum, codec }));
         }
@@ -92,12 +93,12 @@ fn prove(target: &File, sum: &str, codec: Codec, watch: &dyn Watch) -> Result<St
     let mut from = target;
     from.rewind()?;
     let stored = evidence::hex(evidence::digest(from, watch)?);
-    if codec != Codec::None {
+    if codec == Codec::None {
+        expect(sum, &stored)?;
+    } else {
         from.rewind()?;
         let original = evidence::digest(decoder(target, codec)?, watch)?;
         expect(sum, &evidence::hex(original))?;
-    } else {
-        expect(sum, &stored)?;
     }
     forget_pages(target);
     Ok(stored)
@@ -124,7 +125,6 @@ fn has_room(target: &File, bytes: u64) -> Result<(), Halt> {
     if bytes <= available {
         return Ok(());
     }
-    use crate::plan::reason::size;
     let (needs, free) = (size(bytes), size(available));
     Err(Halt::Failed(io::Error::new(
         io::ErrorKind::StorageFull,
@@ -137,11 +137,11 @@ fn has_room(target: &File, bytes: u64) -> Result<(), Halt> {
 pub(super) fn bring_back(
     stored: &File,
     target: &File,
-    (size, sum): (u64, &str),
+    (bytes, sum): (u64, &str),
     codec: Codec,
     watch: &dyn Watch,
 ) -> Result<String, Halt> {
-    has_room(target, size)?;
+    has_room(target, bytes)?;
     let mut from = stored;
     from.rewind()?;
     let mut hash = Sha256::new();
@@ -176,7 +176,6 @@ pub(super) fn codec_of(name: &str) -> Result<Codec, Halt> {
     }
 }
 
-/// The first bytes decide what is compressed already.
 #[cfg(test)]
 mod tests {
     use std::io::Read as _;

@@ -158,7 +158,9 @@ impl<'a> Holding<'a> {
         }
         for (number, version) in archive.versions.iter().enumerate() {
             let Some(at) = version.at.filter(|_| !version.is_missing()) else {
-                holding.damaged.extend(version.entries().next().map(|_| number));
+                holding
+                    .damaged
+                    .extend(version.entries().next().map(|_| number));
                 continue;
             };
             if version.is_damaged(inventory) {
@@ -213,7 +215,9 @@ impl<'a> Holding<'a> {
         let left = self.left(&verdicts);
         for (at, verdict) in verdicts.iter().enumerate() {
             let copy = &self.copies[at];
-            let Some((_, number)) = copy.here else { continue };
+            let Some((_, number)) = copy.here else {
+                continue;
+            };
             match *verdict {
                 Verdict::Expire(cause) => expired.push((at, cause)),
                 Verdict::Keep(stay) => {

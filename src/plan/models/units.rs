@@ -47,6 +47,10 @@ pub(super) struct Units {
 
 /// Marks found in a directory.
 #[derive(Clone, Copy, Default)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a name that was found or not"
+)]
 struct Marks {
     saved_model: bool,
     mlmodel: bool,
@@ -66,8 +70,7 @@ impl Marks {
             b"modules.json" => self.modules = true,
             _ => {
                 let of = |start: &[u8], end: &[u8]| name.starts_with(start) && name.ends_with(end);
-                self.weights |=
-                    of(b"model", b".safetensors") || of(b"pytorch_model", b".bin");
+                self.weights |= of(b"model", b".safetensors") || of(b"pytorch_model", b".bin");
             }
         }
     }
@@ -255,11 +258,30 @@ mod tests {
     #[test]
     fn a_directory_is_a_model_by_the_names_in_it() {
         for (paths, models) in [
-            (&["m/saved_model.pb", "m/variables/variables.index"][..], &["m"][..]),
-            (&["run/artifacts/model/MLmodel", "run/artifacts/model/model.pkl"], &["run/artifacts/model"]),
+            (
+                &["m/saved_model.pb", "m/variables/variables.index"][..],
+                &["m"][..],
+            ),
+            (
+                &[
+                    "run/artifacts/model/MLmodel",
+                    "run/artifacts/model/model.pkl",
+                ],
+                &["run/artifacts/model"],
+            ),
             (&["bert/config.json", "bert/model.safetensors"], &["bert"]),
-            (&["bert/config.json", "bert/model-00001-of-00002.safetensors"], &["bert"]),
-            (&["gpt/config.json", "gpt/pytorch_model.bin", "gpt/optimizer.pt"], &["gpt"]),
+            (
+                &["bert/config.json", "bert/model-00001-of-00002.safetensors"],
+                &["bert"],
+            ),
+            (
+                &[
+                    "gpt/config.json",
+                    "gpt/pytorch_model.bin",
+                    "gpt/optimizer.pt",
+                ],
+                &["gpt"],
+            ),
             // Weights alone, a configuration alone.
             (&["a/model.safetensors"], &[]),
             (&["a/config.json", "a/net.safetensors"], &[]),
@@ -268,16 +290,37 @@ mod tests {
             (&["MLmodel", "b/MLmodel"], &["b"]),
             // One that holds others is none; they are.
             (
-                &["out/config.json", "out/model.safetensors", "out/checkpoint-500/config.json", "out/checkpoint-500/model.safetensors"],
+                &[
+                    "out/config.json",
+                    "out/model.safetensors",
+                    "out/checkpoint-500/config.json",
+                    "out/checkpoint-500/model.safetensors",
+                ],
                 &["out/checkpoint-500"],
             ),
-            (&["serving/1/saved_model.pb", "serving/2/saved_model.pb"], &["serving/1", "serving/2"]),
+            (
+                &["serving/1/saved_model.pb", "serving/2/saved_model.pb"],
+                &["serving/1", "serving/2"],
+            ),
             (&["runs/MLmodel", "runs/a/MLmodel"], &["runs/a"]),
             // What a format puts together stays together.
             (&["ml/MLmodel", "ml/data/model/saved_model.pb"], &["ml"]),
-            (&["sd/model_index.json", "sd/text_encoder/config.json", "sd/text_encoder/model.safetensors"], &["sd"]),
             (
-                &["st/modules.json", "st/config.json", "st/model.safetensors", "st/2_Dense/config.json", "st/2_Dense/model.safetensors"],
+                &[
+                    "sd/model_index.json",
+                    "sd/text_encoder/config.json",
+                    "sd/text_encoder/model.safetensors",
+                ],
+                &["sd"],
+            ),
+            (
+                &[
+                    "st/modules.json",
+                    "st/config.json",
+                    "st/model.safetensors",
+                    "st/2_Dense/config.json",
+                    "st/2_Dense/model.safetensors",
+                ],
                 &["st"],
             ),
             // Our own, in the making.

@@ -185,7 +185,10 @@ fn is_called(inventory: &Inventory, model: &Model, name: &Path, tier: Tier) -> b
         return false;
     };
     let archive = &inventory.archives[first.archive];
-    let Some(original) = archive.version(first.number).map(|version| &version.original) else {
+    let Some(original) = archive
+        .version(first.number)
+        .map(|version| &version.original)
+    else {
         return false;
     };
     let home = home(inventory, archive, original);

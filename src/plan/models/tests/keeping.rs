@@ -9,7 +9,7 @@ use crate::plan::archive::Archive;
 use crate::plan::claims::Claims;
 use crate::plan::entry::{AtimeMode, Kind, LinkTarget, Role, RootId, Stat, Walk};
 use crate::plan::models::plan;
-use crate::plan::policy::{AgeBy, Codec, ModelsPolicy};
+use crate::plan::policy::{AgeBy, ModelsPolicy};
 use crate::plan::reason::Keep;
 use crate::plan::testing::{DAY, Tree, ago, file, special};
 

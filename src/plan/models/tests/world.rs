@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::plan::action::{OperationPlan, Plan, Task, Verb, shown_subject};
-use crate::plan::archive::{Archive, Event, MANIFEST_SCHEMA, ManifestLine, StoredFile, StoredPath, Version};
+use crate::plan::archive::{
+    Archive, Event, MANIFEST_SCHEMA, ManifestLine, StoredFile, StoredPath, Version,
+};
 use crate::plan::claims::Claims;
 use crate::plan::entry::{EntryId, Inventory, Role, Stat};
 use crate::plan::host::Hold;
