@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::agents::{Pace, Reclaim};
 use super::archive::ManifestLine;
 use super::entry::{DirId, EntryId, Inventory, Problem, RootId};
 use super::policy::Codec;
@@ -85,6 +86,8 @@ pub enum Verb {
     Signal,
     /// Run a hook.
     Hook,
+    /// Write the pace that agents can follow.
+    Pace,
 }
 
 /// What an action or a verdict is about.
@@ -94,6 +97,9 @@ pub enum Subject {
     Entry(EntryId),
     /// A directory.
     Directory(DirId),
+    /// Something that is not below a directory worked in, by its number in
+    /// [`Inventory::named`]: an agent, the pace file.
+    Named(u32),
 }
 
 /// A name below a root, which need not exist yet.
@@ -188,7 +194,7 @@ pub struct Restore {
 }
 
 /// What `apply` does for an action.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Task {
     /// Remove the name; kept where it is in use by then if `exclusive`.
     Unlink,
@@ -206,6 +212,10 @@ pub enum Task {
     ExpireModel(Box<ExpireModel>),
     /// See [`Restore`].
     Restore(Box<Restore>),
+    /// See [`Reclaim`].
+    Reclaim(Box<Reclaim>),
+    /// See [`Pace`].
+    Pace(Box<Pace>),
 }
 
 /// One item of a plan.
@@ -331,7 +341,11 @@ impl Plan {
         let from = shown_subject(&self.inventory, action.subject);
         let beside = |name: &OsString| from.with_file_name(name);
         let to = match &action.task {
-            Task::Unlink | Task::RemoveDirectory | Task::ExpireModel(_) => None,
+            Task::Unlink
+            | Task::RemoveDirectory
+            | Task::ExpireModel(_)
+            | Task::Reclaim(_)
+            | Task::Pace(_) => None,
             Task::Rotate(rotate) => {
                 let mut name = rotate.to.clone();
                 name.push(rotate.compress.suffix());
@@ -355,6 +369,7 @@ pub fn shown_subject(inventory: &Inventory, subject: Subject) -> PathBuf {
     match subject {
         Subject::Entry(id) => inventory.shown_path(inventory.entry(id)),
         Subject::Directory(id) => inventory.shown_directory(id),
+        Subject::Named(number) => inventory.named(number),
     }
 }
 
@@ -376,6 +391,7 @@ pub fn item_bytes(inventory: &Inventory, action: &Action) -> u64 {
         (Task::Unlink, Subject::Entry(id)) => inventory.entry(id).disk_usage(),
         (_, Subject::Entry(id)) => inventory.entry(id).size,
         (_, Subject::Directory(id)) => u64::from(inventory.directory(id).blocks) * 512,
+        (_, Subject::Named(_)) => 0,
     }
 }
 

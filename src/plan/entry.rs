@@ -303,11 +303,25 @@ pub struct Inventory {
     pub problems: Vec<Problem>,
     /// The caller; 0 is root.
     pub uid: u32,
+    /// What actions are about beside entries and directories, as reports name it.
+    pub named: Vec<PathBuf>,
     names: Vec<u8>,
     owner_ids: HashMap<Owner, u32>,
 }
 
 impl Inventory {
+    /// Keeps a name for something that is no entry; its number.
+    pub fn name_subject(&mut self, name: &str) -> u32 {
+        self.named.push(PathBuf::from(name));
+        u32::try_from(self.named.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// The name of that number.
+    #[must_use]
+    pub fn named(&self, number: u32) -> PathBuf {
+        self.named.get(number as usize).cloned().unwrap_or_default()
+    }
+
     /// The entry of that number.
     #[must_use]
     pub fn entry(&self, id: EntryId) -> &Entry {

@@ -131,6 +131,8 @@ fn emit(plan: &mut OperationPlan, inventory: &Inventory, mut deletes: Vec<(Subje
                     Task::RemoveDirectory,
                 );
             }
+            // Garbage lies below the directories.
+            Subject::Named(_) => {}
         }
     }
     let freed = freed.saturating_add(plan.directory_bytes(inventory));

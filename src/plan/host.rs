@@ -1,8 +1,12 @@
 //! What the process table says about files: the evidence for "in use".
 
+mod kernel;
+
 use std::collections::HashMap;
 
 use super::entry::Filesystem;
+
+pub use kernel::{Averages, Counters, Deltas, Stall, Stalls};
 
 /// How a process holds a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -116,6 +120,10 @@ pub struct Metrics {
     pub load_average: Option<[f64; 3]>,
     /// Pressure stall information, "some" over 10 seconds, in percent.
     pub pressure: Pressure,
+    /// The same over all spans that the kernel averages, "some" and "full".
+    pub pressure_averages: Stalls,
+    /// What the kernel counted since the earlier reading.
+    pub deltas: Deltas,
     /// Since boot.
     pub uptime_seconds: Option<u64>,
     /// The filesystems of the configured directories, once each.
@@ -189,9 +197,20 @@ pub struct Ticks {
     pub busy: u64,
     /// In all.
     pub total: u64,
+    /// What else the kernel counts.
+    pub counters: Counters,
 }
 
 impl Ticks {
+    /// What the kernel counted since an earlier reading of the same boot.
+    #[must_use]
+    pub fn deltas_since(&self, earlier: &Self) -> Deltas {
+        if self.boot_id.is_empty() || self.boot_id != earlier.boot_id {
+            return Deltas::default();
+        }
+        self.counters.since(&earlier.counters)
+    }
+
     /// Busy share of all processors between an earlier reading and this one, in percent; `None`
     /// where the two cannot be compared.
     #[must_use]
@@ -215,6 +234,7 @@ mod tests {
             boot_id: boot.to_owned(),
             busy,
             total,
+            ..Ticks::default()
         }
     }
 

@@ -114,7 +114,7 @@ pub(crate) fn archived_paths(
                 let below = to.strip_prefix(&model.to).unwrap_or(&to);
                 model.original.join(below)
             }
-            Subject::Entry(_) => {
+            Subject::Entry(_) | Subject::Named(_) => {
                 let name = inventory.name(inventory.entry(*id));
                 model.original.with_file_name(name)
             }

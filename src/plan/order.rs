@@ -66,6 +66,11 @@ fn start(inventory: &Inventory, subject: Subject) -> At<'_> {
             directory: id,
             below: None,
         },
+        // Beside the directories, and never sorted among their files.
+        Subject::Named(_) => At {
+            directory: DirId(0),
+            below: None,
+        },
     }
 }
 

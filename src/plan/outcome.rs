@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::action::Plan;
+use super::agents::Effect;
 
 /// What became of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -38,6 +39,8 @@ pub struct OperationOutcome {
     pub notes: HashMap<u32, String>,
     /// What failed beside the actions: sysopt's own records, with the path as reports show it.
     pub faults: Vec<(PathBuf, String)>,
+    /// What was measured of actions on agents, by action.
+    pub effects: HashMap<u32, Effect>,
     /// How long it took.
     pub duration: Duration,
 }

@@ -2,8 +2,12 @@
 
 mod advice;
 mod analysis;
+mod growth;
+mod load;
+mod observed;
 mod redact;
 mod remembered;
+mod unit;
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
@@ -15,10 +19,13 @@ use super::time::Time;
 
 pub use advice::Recommendation;
 pub use analysis::{Zombie, plan, zombies};
+pub use load::Load;
+pub use observed::{Observed, Sample};
 pub use redact::command_line;
-pub use remembered::{Remembered, RememberedProcess};
+pub use remembered::{Label, Remembered, RememberedProcess};
 
 pub(super) use advice::{cpu_weight, fd_pressure, rss_growing};
+pub(super) use growth::growth;
 
 /// What a process is doing (`proc_pid_stat(5)`, field 3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -83,6 +90,13 @@ pub struct Process {
     pub cpu_ticks: Option<u64>,
     /// Resident memory.
     pub rss_bytes: Option<u64>,
+    /// Resident memory, what is shared counted in shares (`Pss`); read of agents alone.
+    pub pss_bytes: Option<u64>,
+    /// Memory in swap; read of agents alone.
+    pub swap_bytes: Option<u64>,
+    /// A bit for each signal that it handles (`SigCgt`); read of agents alone.
+    #[serde(skip)]
+    pub caught: Option<u64>,
     /// Threads.
     pub threads: Option<u32>,
     /// From -20 (first served) to 19.

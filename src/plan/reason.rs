@@ -65,6 +65,8 @@ pub enum Reason {
     EmptyDirectory(Duration32),
     /// The process that it names is gone.
     StalePidFile,
+    /// What an agent, or the machine, is like.
+    Agent(Box<Words>),
 }
 
 /// A span in whole seconds, good for 136 years.
@@ -84,6 +86,10 @@ impl From<Duration> for Duration32 {
         Self(u32::try_from(span.as_secs()).unwrap_or(u32::MAX))
     }
 }
+
+/// A reason in words, where figures of several kinds lead to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words(pub String);
 
 /// Bytes over a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,6 +203,10 @@ pub enum Keep {
     ReportedOnly,
     /// Could not be read.
     Unreadable,
+    /// What an agent must not be asked.
+    Refused(Box<str>),
+    /// What an agent need not be asked.
+    Skipped(Box<str>),
 }
 
 /// The process that has a file.
@@ -344,6 +354,7 @@ impl fmt::Display for Reason {
             Self::BrokenSymlink => f.write_str("leads nowhere"),
             Self::EmptyDirectory(ago) => write!(f, "empty for {ago}"),
             Self::StalePidFile => f.write_str("its process is gone"),
+            Self::Agent(words) => f.write_str(&words.0),
         }
     }
 }
@@ -416,6 +427,8 @@ impl Keep {
             Self::Live => "live",
             Self::ReportedOnly => "reported_only",
             Self::Unreadable => "unreadable",
+            Self::Refused(_) => "refused",
+            Self::Skipped(_) => "skipped",
         }
     }
 }

@@ -68,6 +68,17 @@ pub enum RestoreError {
     /// The manifest lists the file and it is not there.
     #[error("'{}' is missing from its archive", readable::path(.0))]
     Missing(PathBuf),
+    /// Whether it is there could not be seen.
+    #[error(
+        "cannot tell whether it is there: '{}': {error}",
+        readable::path(place)
+    )]
+    Unseen {
+        /// What could not be read, on the way to it.
+        place: PathBuf,
+        /// Why.
+        error: String,
+    },
     /// The directory that it came from is not a model directory any more.
     #[error("'{}' is in no model directory; --to DIR says where it goes", readable::path(.0))]
     NoHome(PathBuf),
@@ -217,6 +228,18 @@ pub fn select(
     }
 }
 
+/// Why there is no file for a version: it is gone, or its place could not be read.
+fn absent(inventory: &Inventory, version: &Stored) -> RestoreError {
+    let mut problems = inventory.problems.iter();
+    match problems.find(|problem| version.archived.starts_with(&problem.path)) {
+        Some(problem) => RestoreError::Unseen {
+            place: problem.path.clone(),
+            error: problem.error.clone(),
+        },
+        None => RestoreError::Missing(version.archived.clone()),
+    }
+}
+
 struct Restoring<'a> {
     inventory: &'a Inventory,
     to: Option<RootId>,
@@ -259,7 +282,7 @@ impl<'a> Restoring<'a> {
         let archive = &self.inventory.archives[version.archive];
         let whole = version.at.zip(archive.version(version.number));
         let Some((subject, whole)) = whole else {
-            return Err(RestoreError::Missing(version.archived.clone()));
+            return Err(absent(self.inventory, version));
         };
         let place = self.place(version)?;
         if !self.chosen.insert((version.archive, version.number)) {

@@ -38,6 +38,7 @@ fn matters(keep: &Keep) -> bool {
         | Keep::NameTooLong
         | Keep::ClockJumped
         | Keep::ReportedOnly
+        | Keep::Refused(_)
         | Keep::FutureTime => true,
         _ => false,
     }

@@ -157,6 +157,10 @@ impl Serialize for ActionRow<'_> {
         map.serialize_entry("bytes", &item_bytes(view.inventory(), item.action))?;
         map.serialize_entry("reason", &Text(&item.action.reason))?;
         map.serialize_entry("status", &item.status)?;
+        if let Some(effect) = view.effect(item.number) {
+            map.serialize_entry("result", &effect.result)?;
+            map.serialize_entry("effects", &effect.effects)?;
+        }
         if let Some(note) = view.note(item.number) {
             map.serialize_entry("note", note)?;
         }

@@ -25,6 +25,7 @@ pub const fn tried(verb: Verb) -> &'static str {
     match verb {
         Verb::Delete | Verb::Evict | Verb::Expire | Verb::RemoveDirectory => "remove",
         Verb::Hook => "run the hook for",
+        Verb::Pace => "write",
         other => present(other),
     }
 }
@@ -43,6 +44,7 @@ pub const fn present(verb: Verb) -> &'static str {
         Verb::RemoveDirectory => "remove",
         Verb::Signal => "signal",
         Verb::Hook => "hook",
+        Verb::Pace => "pace",
     }
 }
 
@@ -60,6 +62,7 @@ pub const fn past(verb: Verb) -> &'static str {
         Verb::RemoveDirectory => "removed",
         Verb::Signal => "signalled",
         Verb::Hook => "ran",
+        Verb::Pace => "paced",
     }
 }
 
@@ -75,7 +78,15 @@ pub fn message(view: View) -> String {
     let tally = view.tally();
     let what = match (view.rows, &view.plan.message) {
         (Some(rows), _) => answer(rows),
-        (None, Some(words)) => name::line(words).into_owned(),
+        (None, Some(words)) => {
+            let words = name::line(words).into_owned();
+            let deeds = deeds(view, tally);
+            if deeds.is_empty() || view.plan.actions.is_empty() {
+                words
+            } else {
+                format!("{words}; {deeds}")
+            }
+        }
         (None, None) => deeds(view, tally),
     };
     let rest = remainder(view, tally);
@@ -104,6 +115,8 @@ fn deeds(view: View, tally: Tally) -> String {
         .map(|(&(verb, directory), &number)| {
             let word = match (planned, verb) {
                 (true, Verb::Hook) => "run",
+                (true, Verb::Pace) => "write",
+                (false, Verb::Pace) => "wrote",
                 (true, verb) => present(verb),
                 (false, verb) => past(verb),
             };
@@ -153,7 +166,9 @@ const fn nouns(operation: Operation, verb: Verb, directory: bool) -> [&'static s
             ["model", "models"]
         }
         (Verb::Delete, _) => ["file", "files"],
+        (Verb::Signal, Operation::AgentOptimization) => ["agent", "agents"],
         (Verb::Signal, _) => ["process", "processes"],
+        (Verb::Pace, _) => ["pace file", "pace files"],
         (Verb::Hook, _) => ["hook", "hooks"],
     }
 }

@@ -4,6 +4,7 @@
 //! measured there, and walks over the items instead of collecting them, so that a million actions
 //! take no memory here. [`out`] is the one module that writes to stdout and stderr.
 
+mod agents;
 mod items;
 mod json;
 pub mod look;

@@ -9,6 +9,7 @@ use super::message;
 use super::rows::Rows;
 use super::trouble::{Failure, Trouble};
 use crate::plan::action::{Action, Operation, OperationPlan, Plan, shown_subject};
+use crate::plan::agents::Effect;
 use crate::plan::entry::Inventory;
 use crate::plan::host::Metrics;
 use crate::plan::outcome::{Ended, OperationOutcome, Outcome, Status};
@@ -301,6 +302,12 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn note(self, number: u32) -> Option<&'a str> {
         Some(self.outcome?.notes.get(&number)?.as_str())
+    }
+
+    /// What was measured of an action on agents.
+    #[must_use]
+    pub fn effect(self, number: u32) -> Option<&'a Effect> {
+        self.outcome?.effects.get(&number)
     }
 
     /// How many were kept, by the code of the reason.

@@ -48,8 +48,7 @@ pub(super) fn write(status: &StatusReport, look: Look, out: &mut dyn Write) -> i
 }
 
 /// Lists of processes that have a line, with its name.
-const LISTS: [(&str, &str); 4] = [
-    ("agents", "agents"),
+const LISTS: [(&str, &str); 3] = [
     ("top_by_cpu", "top cpu"),
     ("top_by_memory", "top memory"),
     ("zombies", "zombies"),
@@ -251,6 +250,9 @@ impl Page {
                     named.join(", ")
                 };
                 self.row(name, &text, out)
+            }
+            Value::Object(found) if found.contains_key("matched") => {
+                super::agents::write(found, out)
             }
             Value::Object(lists) => LISTS
                 .iter()

@@ -1,15 +1,20 @@
 //! Plans in their order, each with the file contents that it needs read before.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
 use crate::fs::compress::Watch;
 use crate::fs::evidence;
 use crate::fs::roots::Roots;
-use crate::plan::action::{Operation, OperationPlan};
+use crate::plan::action::{Operation, OperationPlan, Task};
+use crate::plan::agents::Present;
 use crate::plan::claims::Claims;
 use crate::plan::entry::{EntryId, Inventory, Kind};
 use crate::plan::garbage::{GarbageEvidence, SharedMemory};
 use crate::plan::host::Metrics;
+use crate::plan::outcome::Outcome;
 use crate::plan::policy::Policies;
-use crate::plan::processes::{ProcessTable, Remembered};
+use crate::plan::processes::{Observed, ProcessTable, Remembered, Sample};
 use crate::plan::time::{Clock, Time};
 use crate::plan::{agents, cache, clock, garbage, logs, models, processes};
 use crate::signal::Signals;
@@ -35,29 +40,75 @@ pub struct Host {
     pub metrics: Metrics,
     /// As the last run saw it.
     pub earlier: Option<Remembered>,
+    /// Processor time a moment ago.
+    pub sample: Option<Sample>,
+    /// The caller; 0 is root.
+    pub caller: u32,
+    /// The owner of the base.
+    pub owner: Option<u32>,
+    /// What has the name of the pace file.
+    pub pace: Present,
 }
 
 impl Host {
     /// What the next run compares with; `None` where this one did not look.
     #[must_use]
-    pub fn remember(&self, policies: &Policies) -> Option<Remembered> {
+    pub fn remember(&self, policies: &Policies, outcome: Option<&Outcome>) -> Option<Remembered> {
         let looked = !self.table.processes.is_empty();
         let ticks = system::metrics::ticks().filter(|_| looked)?;
-        let agents = agents::detect(&policies.agents, &self.table).agents;
+        let detected = agents::detect(&policies.agents, &self.table);
+        let agents: Vec<_> = detected
+            .agents
+            .iter()
+            .map(|agent| (agent.process.pid, agent.label()))
+            .collect();
+        let reclaimed = outcome.map_or_else(HashMap::new, reclaimed);
+        let observed = self.observed(false);
         Some(Remembered::of(
-            &self.table,
+            &observed,
             &ticks,
-            &self.metrics,
             &policies.load,
-            agents.iter().map(|agent| agent.process.pid),
+            &agents,
+            &reclaimed,
         ))
     }
+
+    fn observed(&self, verbose: bool) -> Observed<'_> {
+        Observed {
+            table: &self.table,
+            metrics: &self.metrics,
+            earlier: self.earlier.as_ref(),
+            sample: self.sample.as_ref(),
+            verbose,
+        }
+    }
+}
+
+/// Resident memory of the agents that were asked to collect their garbage, after that.
+fn reclaimed(outcome: &Outcome) -> HashMap<u32, u64> {
+    let operations = outcome.plan.operations.iter().zip(&outcome.operations);
+    operations
+        .flat_map(|(planned, done)| {
+            let numbered = (0_u32..).zip(&planned.actions);
+            numbered.filter_map(|(number, action)| match &action.task {
+                Task::Reclaim(reclaim) => {
+                    let measured = done.effects.get(&number)?.effects.as_ref()?;
+                    Some((reclaim.pid, measured.rss_after_bytes?))
+                }
+                _ => None,
+            })
+        })
+        .collect()
 }
 
 /// What the plans rest on beside the inventory.
 pub struct Basis<'a> {
     /// Rules.
     pub policies: &'a Policies,
+    /// Show command lines in full.
+    pub verbose: bool,
+    /// Between two cycles.
+    pub interval: Duration,
     /// Where files are read.
     pub roots: &'a Roots,
     /// Processes.
@@ -91,14 +142,17 @@ pub fn plan_all(
     inventory: &mut Inventory,
 ) -> Vec<OperationPlan> {
     let mut claims = Claims::none(inventory);
-    operations
+    let mut plans: Vec<OperationPlan> = operations
         .iter()
         .map(|operation| {
             let plan = plan_one(*operation, basis, inventory, &claims);
             claims.add(&plan);
             plan
         })
-        .collect()
+        .collect();
+    let detected = agents::detect(&basis.policies.agents, &basis.host.table);
+    agents::annotate(&mut plans, &detected);
+    plans
 }
 
 fn plan_one(
@@ -113,6 +167,7 @@ fn plan_one(
         host,
         clock,
         watch,
+        ..
     } = basis;
     match operation {
         Operation::GarbageCollection => {
@@ -130,21 +185,27 @@ fn plan_one(
             evidence::add_digests(roots, inventory, &wanted, *watch);
             models::plan(&policies.models, inventory, claims, *clock)
         }
-        Operation::AgentOptimization => agents::plan(
-            &policies.agents,
-            &policies.load,
-            &host.table,
-            &host.metrics,
-            host.earlier.as_ref(),
-        ),
-        Operation::ProcessOptimization => processes::plan(
-            &policies.load,
-            &host.table,
-            &host.metrics,
-            host.earlier.as_ref(),
-        ),
+        Operation::AgentOptimization => plan_agents(basis, inventory),
+        Operation::ProcessOptimization => {
+            processes::plan(&policies.load, &host.observed(basis.verbose))
+        }
         Operation::ModelRestoring => OperationPlan::new(operation),
     }
+}
+
+fn plan_agents(basis: &Basis<'_>, inventory: &mut Inventory) -> OperationPlan {
+    let (policies, host) = (basis.policies, basis.host);
+    let segments = system::segments::held(&inventory.open);
+    let given = agents::Given {
+        observed: host.observed(basis.verbose),
+        segments: &segments,
+        caller: host.caller,
+        owner: host.owner,
+        pace: &host.pace,
+        interval: basis.interval,
+        now: basis.clock.now,
+    };
+    agents::plan(&policies.agents, &policies.load, &given, inventory)
 }
 
 /// What processes left behind.

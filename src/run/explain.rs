@@ -127,6 +127,7 @@ fn full_path(inventory: &Inventory, subject: Subject) -> PathBuf {
             (entry.directory, Some(inventory.name(entry)))
         }
         Subject::Directory(id) => (id, None),
+        Subject::Named(number) => return inventory.named(number),
     };
     let root = inventory.root(inventory.directory(directory).root);
     let below = inventory.directory_path(directory);

@@ -8,23 +8,78 @@ use super::memory::Memory;
 use super::operate::Job;
 use super::session::Session;
 use crate::fs::lease::Use;
-use crate::fs::roots;
+use crate::fs::{apply, dir, roots};
+use crate::plan::agents::{self, Present, Standing};
 use crate::plan::host::{Disk, Metrics, Ticks};
+use crate::plan::processes::Sample;
 use crate::system::{metrics, open_files, processes};
+use std::time::{Duration, Instant};
 
-/// The process table, where an operation of the job looks at processes.
-pub fn host(session: &Session, job: &Job<'_>, directories: &Directories, memory: &Memory) -> Host {
+/// A figure of processor load means something from here on.
+const SAMPLE: Duration = Duration::from_millis(500);
+
+/// The processor time of all processes, where the job is to show what they use at the moment.
+pub fn sample(job: &Job<'_>) -> Option<(Instant, Sample)> {
+    (job.command == "status").then(|| (Instant::now(), processes::sample()))
+}
+
+/// The process table, where an operation of the job looks at processes; with a sample, half a
+/// second after that.
+pub fn host(
+    session: &Session,
+    job: &Job<'_>,
+    directories: &Directories,
+    memory: &Memory,
+    sample: Option<(Instant, Sample)>,
+) -> Host {
     if !job.cycle {
         return Host {
             earlier: Some(memory.state.processes.clone()),
             ..Host::default()
         };
     }
+    if let Some(rest) = sample
+        .as_ref()
+        .and_then(|(taken, _)| SAMPLE.checked_sub(taken.elapsed()))
+    {
+        std::thread::sleep(rest);
+    }
     let ticks = &memory.state.processes.host;
+    let policy = &session.config.policies.agents;
+    let mut table = processes::read(policy);
+    let wanted = agents::figures_wanted(policy, &table);
+    processes::add_memory(&mut table, &wanted);
     Host {
-        table: processes::read(&session.config.policies.agents),
+        table,
         metrics: read_metrics(directories, Some(ticks)),
         earlier: Some(memory.state.processes.clone()),
+        sample: sample.map(|(_, sample)| sample),
+        caller: rustix::process::geteuid().as_raw(),
+        owner: dir::open_root(&session.config.base)
+            .and_then(dir::look_at)
+            .map(|seen| seen.stat.owner.uid)
+            .ok(),
+        pace: policy
+            .pace_file
+            .as_deref()
+            .map_or_else(Present::default, apply::present),
+    }
+}
+
+/// The machine as applying a plan reads it.
+pub struct Machine;
+
+impl agents::Machine for Machine {
+    fn standing(&self, pid: u32) -> Option<Standing> {
+        processes::standing(pid)
+    }
+
+    fn memory_available(&self) -> Option<u64> {
+        metrics::memory_available()
+    }
+
+    fn ticks(&self) -> Option<Ticks> {
+        metrics::ticks()
     }
 }
 

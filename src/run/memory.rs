@@ -160,7 +160,7 @@ impl Memory {
             outcome: model::verdict(run).name(),
             operations: model::operations(run).map(last_run(session)).collect(),
             processes: host
-                .remember(&session.config.policies)
+                .remember(&session.config.policies, run.outcome)
                 .unwrap_or_else(|| self.state.processes.clone()),
         };
         let state = self.with_schema().finished(&finished, job.cycle);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::directories::{self, Directories, Wanted};
 use super::evidence::{self, Basis, Host, Quiet};
-use super::machine::{host, read_metrics, writers};
+use super::machine::{Machine, host, read_metrics, sample, writers};
 use super::memory::Memory;
 use super::session::{Early, Session};
 use crate::exit::Exit;
@@ -14,10 +14,10 @@ use crate::fs::scan::{self, Scan};
 use crate::fs::{books, manifest};
 use crate::plan::action::{Operation, Plan};
 use crate::plan::entry::{Inventory, Role};
-use crate::plan::garbage;
 use crate::plan::outcome::{Ended, Outcome};
 use crate::plan::policy::Policies;
 use crate::plan::restore;
+use crate::plan::{agents, garbage};
 use crate::report::model::{self, Run, Verdict};
 use crate::report::progress;
 use crate::report::trouble::Failure;
@@ -167,6 +167,7 @@ pub fn plan(
     directories: &Directories,
     memory: &Memory,
 ) -> Result<Planned, Early> {
+    let sample = sample(job);
     let mut inventory = look(session, directories);
     if session.signals.received().is_some() {
         return Err(Early::interrupted());
@@ -185,9 +186,11 @@ pub fn plan(
         });
     }
     let clock = evidence::clock(session.now, &inventory, memory.state.last_run, job.force);
-    let host = host(session, job, directories, memory);
+    let host = host(session, job, directories, memory, sample);
     let basis = Basis {
         policies: &session.config.policies,
+        verbose: session.cli.verbose,
+        interval: session.config.intervals.optimization,
         roots: &directories.roots,
         host: &host,
         clock,
@@ -250,6 +253,7 @@ fn carry_out(session: &Session, job: &Job<'_>, directories: &Directories, plan: 
             progress: &*progress,
             writers: &writers,
             now: session.now,
+            machine: &Machine,
         },
     )
 }
@@ -258,6 +262,9 @@ fn carry_out(session: &Session, job: &Job<'_>, directories: &Directories, plan: 
 fn recount(mut outcome: Outcome) -> Outcome {
     let plan = &mut outcome.plan;
     for (planned, done) in plan.operations.iter_mut().zip(&outcome.operations) {
+        if planned.operation == Operation::AgentOptimization {
+            planned.metadata = agents::metadata_after(planned, done);
+        }
         if planned.operation == Operation::GarbageCollection {
             planned.metadata = garbage::metadata_after(planned, &plan.inventory, &done.statuses);
         }

@@ -1,7 +1,5 @@
 //! `status`: the machine, the directories, what a cycle would do, the last one.
 
-use std::time::{Duration, Instant};
-
 use serde_json::Value;
 
 use super::directories::Wanted;
@@ -20,9 +18,6 @@ use crate::report::message;
 use crate::report::model;
 use crate::report::status::{DirectoryStatus, LastCycle, OperationStatus, StatusReport};
 use crate::schedule::state::State;
-
-/// A figure of processor load means something from here on.
-const SAMPLE: Duration = Duration::from_millis(500);
 
 /// Shows it; code 0 also when things are bad.
 pub fn status(session: &Session, args: &cli::Status) -> Exit {
@@ -46,7 +41,6 @@ fn report(session: &Session, args: &cli::Status) -> Result<StatusReport, Early> 
     let directory_rows = directory_rows(&plan.inventory, &session.config.policies);
     let (agents, processes) = listings(&plan, args.agents);
     let operations = operation_rows(session, plan, &memory.state);
-    wait_for_sample(session.started);
     let mut warnings = memory.warnings;
     warnings.extend(directories.notes.iter().cloned());
     let state = memory.state;
@@ -102,12 +96,6 @@ fn job(session: &Session) -> Job<'static> {
         force: false,
         timeout: None,
         restore: None,
-    }
-}
-
-fn wait_for_sample(started: Instant) {
-    if let Some(rest) = SAMPLE.checked_sub(started.elapsed()) {
-        std::thread::sleep(rest);
     }
 }
 

@@ -7,7 +7,7 @@ use rustix::time::ClockId;
 use sysinfo::System;
 
 use crate::plan::entry::Filesystem;
-use crate::plan::host::{Disk, Metrics, Ticks, percent};
+use crate::plan::host::{Deltas, Disk, Metrics, Pressure, Stall, Stalls, Ticks, percent};
 #[cfg(all(target_os = "linux", not(sysopt_portable)))]
 use linux as platform;
 #[cfg(not(all(target_os = "linux", not(sysopt_portable))))]
@@ -16,12 +16,15 @@ use portable as platform;
 /// Reads the figures; processor use is since `earlier`, where that is of the same boot.
 #[must_use]
 pub fn read(disks: Vec<Disk>, earlier: Option<&Ticks>) -> (Metrics, Ticks) {
-    let (ticks, cpus) = platform::ticks();
+    let (mut ticks, cpus) = platform::ticks();
+    let stalls = platform::count(&mut ticks.counters);
     let mut metrics = Metrics {
         cpu_percent: earlier.and_then(|earlier| ticks.busy_percent_since(earlier)),
         cpus,
         load_average: load_average(),
-        pressure: platform::pressure(),
+        pressure: short(&stalls),
+        pressure_averages: stalls,
+        deltas: earlier.map_or_else(Deltas::default, |earlier| ticks.deltas_since(earlier)),
         uptime_seconds: System::uptime().ok(),
         disks,
         ..Metrics::default()
@@ -37,7 +40,27 @@ pub fn read(disks: Vec<Disk>, earlier: Option<&Ticks>) -> (Metrics, Ticks) {
 /// count.
 #[must_use]
 pub fn ticks() -> Option<Ticks> {
-    Some(platform::ticks().0).filter(|ticks| ticks.total > 0)
+    let (mut ticks, _) = platform::ticks();
+    platform::count(&mut ticks.counters);
+    Some(ticks).filter(|ticks| ticks.total > 0)
+}
+
+/// Bytes that new programs could use (`MemAvailable`), of the machine as a whole.
+#[must_use]
+pub fn memory_available() -> Option<u64> {
+    let mut system = System::new().ok()?;
+    system.refresh_memory();
+    Some(system.available_memory()).filter(|bytes| *bytes > 0)
+}
+
+/// The share of the last ten seconds, in the report's first words on pressure.
+fn short(stalls: &Stalls) -> Pressure {
+    let of = |stall: Option<Stall>| stall.map(|stall| stall.some.avg10);
+    Pressure {
+        cpu: of(stalls.cpu),
+        memory: of(stalls.memory),
+        io: of(stalls.io),
+    }
 }
 
 /// What a report says of a filesystem, by a path on it.
@@ -95,7 +118,7 @@ mod linux {
 
     use super::super::{clock, parse, proc::Dir};
     use super::boot_id as any_boot_id;
-    use crate::plan::host::{Pressure, Ticks};
+    use crate::plan::host::{Counters, Stall, Stalls, Ticks};
     use crate::plan::time::Time;
 
     pub(super) fn ticks() -> (Ticks, Option<u32>) {
@@ -106,16 +129,25 @@ mod linux {
             boot_id: any_boot_id(),
             busy: processors.busy,
             total: processors.total,
+            ..Ticks::default()
         };
         (ticks, Some(processors.count))
     }
 
-    pub(super) fn pressure() -> Pressure {
-        let of = |name: &str| read(&format!("pressure/{name}"), parse::pressure);
-        Pressure {
-            cpu: of("cpu"),
-            memory: of("memory"),
-            io: of("io"),
+    /// Reads the counters, and with those of pressure its averages.
+    pub(super) fn count(counters: &mut Counters) -> Stalls {
+        *counters = read("vmstat", parse::vmstat).unwrap_or_default();
+        let since_boot = since_boot().unwrap_or_default().as_millis();
+        counters.milliseconds = u64::try_from(since_boot).unwrap_or(0);
+        let of = |name: &str, total: &mut Option<u64>| -> Option<Stall> {
+            let (stall, microseconds) = read(&format!("pressure/{name}"), parse::pressure)?;
+            *total = Some(microseconds);
+            Some(stall)
+        };
+        Stalls {
+            cpu: of("cpu", &mut counters.cpu_stalled),
+            memory: of("memory", &mut counters.memory_stalled),
+            io: of("io", &mut counters.io_stalled),
         }
     }
 
@@ -153,7 +185,7 @@ mod linux {
 mod portable {
     use std::time::Duration;
 
-    use crate::plan::host::{Pressure, Ticks};
+    use crate::plan::host::{Counters, Stalls, Ticks};
 
     pub(super) fn ticks() -> (Ticks, Option<u32>) {
         let cpus = std::thread::available_parallelism().ok();
@@ -161,8 +193,8 @@ mod portable {
         (Ticks::default(), cpus)
     }
 
-    pub(super) fn pressure() -> Pressure {
-        Pressure::default()
+    pub(super) fn count(_counters: &mut Counters) -> Stalls {
+        Stalls::default()
     }
 
     pub(super) fn boot_id() -> Option<String> {

@@ -8,6 +8,7 @@ pub mod garbage;
 pub mod metrics;
 pub mod open_files;
 pub mod processes;
+pub mod segments;
 
 #[cfg(all(target_os = "linux", not(sysopt_portable)))]
 mod parse;

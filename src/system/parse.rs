@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use rustix::fs::makedev;
 
-use crate::plan::host::Hold;
+use crate::plan::host::{Averages, Counters, Hold, Stall};
 use crate::plan::processes::State;
 
 /// `PF_KTHREAD` of `include/linux/sched.h`.
@@ -175,12 +175,88 @@ pub(super) fn processors(text: &[u8]) -> Option<Processors> {
     })
 }
 
-/// `some avg10` of `/proc/pressure/*`, in percent.
-pub(super) fn pressure(text: &[u8]) -> Option<f64> {
+/// `/proc/pressure/*`: the averages, and the microseconds in which some task waited.
+pub(super) fn pressure(text: &[u8]) -> Option<(Stall, u64)> {
     let text = std::str::from_utf8(text).ok()?;
-    let some = text.lines().find_map(|line| line.strip_prefix("some "))?;
-    let average = some.split(' ').find_map(|f| f.strip_prefix("avg10="))?;
-    average.parse().ok()
+    let line = |kind: &str| text.lines().find_map(|line| line.strip_prefix(kind));
+    let some = line("some ")?;
+    let stall = Stall {
+        some: averages(some)?,
+        full: line("full ").and_then(averages),
+    };
+    Some((stall, named(some, "total=")?))
+}
+
+fn averages(line: &str) -> Option<Averages> {
+    Some(Averages {
+        avg10: named(line, "avg10=")?,
+        avg60: named(line, "avg60=")?,
+        avg300: named(line, "avg300=")?,
+    })
+}
+
+/// The value behind `name=` in a line of words.
+fn named<T: std::str::FromStr>(line: &str, name: &str) -> Option<T> {
+    let value = line.split(' ').find_map(|word| word.strip_prefix(name))?;
+    value.parse().ok()
+}
+
+/// What we use of `/proc/vmstat`; times and pressure are read elsewhere.
+pub(super) fn vmstat(text: &[u8]) -> Option<Counters> {
+    let text = std::str::from_utf8(text).ok()?;
+    let mut counters = Counters::default();
+    for (name, value) in text.lines().filter_map(|line| line.split_once(' ')) {
+        let slot = match name {
+            "oom_kill" => &mut counters.oom_kill,
+            "pgmajfault" => &mut counters.pgmajfault,
+            "pswpin" => &mut counters.pswpin,
+            "pswpout" => &mut counters.pswpout,
+            _ => continue,
+        };
+        *slot = value.trim().parse().ok();
+    }
+    Some(counters)
+}
+
+/// What we use of `/proc/PID/status` of an agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Status {
+    /// Real user id.
+    pub(super) uid: Option<u32>,
+    /// Bytes in swap.
+    pub(super) swap: Option<u64>,
+    /// Resident bytes.
+    pub(super) resident: Option<u64>,
+    /// A bit for each signal that has a handler.
+    pub(super) caught: Option<u64>,
+}
+
+/// `/proc/PID/status`.
+pub(super) fn status(text: &[u8]) -> Status {
+    let text = String::from_utf8_lossy(text);
+    let mut status = Status::default();
+    for (name, value) in text.lines().filter_map(|line| line.split_once(':')) {
+        let first = value.split_ascii_whitespace().next().unwrap_or_default();
+        match name {
+            "Uid" => status.uid = first.parse().ok(),
+            "VmSwap" => status.swap = kibibytes(first),
+            "VmRSS" => status.resident = kibibytes(first),
+            "SigCgt" => status.caught = u64::from_str_radix(first, 16).ok(),
+            _ => {}
+        }
+    }
+    status
+}
+
+/// `Pss:` of `/proc/PID/smaps_rollup`, in bytes.
+pub(super) fn proportional(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?;
+    let value = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    kibibytes(value.split_ascii_whitespace().next()?)
+}
+
+fn kibibytes(number: &str) -> Option<u64> {
+    number.parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// A figure of `memory.stat` of a control group, in bytes.

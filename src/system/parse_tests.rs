@@ -140,11 +140,51 @@ fn idle_and_waiting_are_not_busy() {
 }
 
 #[test]
-fn pressure_is_that_of_some_tasks_over_ten_seconds() {
-    let text = b"some avg10=1.53 avg60=0.87 avg300=0.20 total=14\nfull avg10=9.00 avg60=0.00 avg300=0.00 total=0\n";
-    assert_eq!(pressure(text), Some(1.53));
+fn pressure_has_averages_and_a_total() {
+    let text = b"some avg10=1.53 avg60=0.87 avg300=0.33 total=94113\n\
+                 full avg10=0.50 avg60=0.25 avg300=0.10 total=3000\n";
+    let (stall, total) = pressure(text).unwrap_or_default();
+    assert_eq!(total, 94_113);
+    let some = stall.some;
+    assert_eq!((some.avg10, some.avg60, some.avg300), (1.53, 0.87, 0.33));
+    assert_eq!(stall.full.map(|full| full.avg60), Some(0.25));
+    let old = pressure(b"some avg10=1.00 avg60=2.00 avg300=3.00 total=5\n");
+    assert_eq!(
+        old.map(|(stall, total)| (stall.full, total)),
+        Some((None, 5))
+    );
     assert_eq!(pressure(b"full avg10=9.00\n"), None);
     assert_eq!(pressure(b""), None);
+}
+
+#[test]
+fn counts_of_the_kernel_are_read_by_name() {
+    let text = b"nr_free_pages 5\npgmajfault 12\npswpin 0\npswpout 3\noom_kill 1\n";
+    let counters = vmstat(text).unwrap_or_default();
+    assert_eq!(counters.pgmajfault, Some(12));
+    assert_eq!((counters.pswpin, counters.pswpout), (Some(0), Some(3)));
+    assert_eq!(counters.oom_kill, Some(1));
+    assert_eq!(vmstat(b"").unwrap_or_default().oom_kill, None);
+}
+
+#[test]
+fn the_status_tells_of_swap_and_signals() {
+    let text =
+        b"Name:\tx: SigCgt:\t1\nUid:\t1000\t0\t0\t0\nVmRSS:\t  2048 kB\nVmSwap:\t     4 kB\n\
+                 SigCgt:\t0000000180004a02\n";
+    let expected = Status {
+        uid: Some(1000),
+        swap: Some(4096),
+        resident: Some(2 << 20),
+        caught: Some(0x1_8000_4a02),
+    };
+    assert_eq!(status(text), expected);
+    assert_eq!(status(b"Name:\tkthreadd\n"), Status::default());
+    assert_eq!(
+        proportional(b"00400000-7fff [rollup]\nRss: 9 kB\nPss:   7 kB\n"),
+        Some(7168)
+    );
+    assert_eq!(proportional(b""), None);
 }
 
 #[test]

@@ -9,9 +9,10 @@ use rustix::process::{Pid, test_kill_process};
 use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
 
 use super::metrics;
+use crate::plan::agents::Standing;
 use crate::plan::host::Visibility;
 use crate::plan::policy::AgentsPolicy;
-use crate::plan::processes::{Process, ProcessTable, State};
+use crate::plan::processes::{Process, ProcessTable, Sample, State};
 use crate::plan::time::Time;
 #[cfg(all(target_os = "linux", not(sysopt_portable)))]
 use linux as platform;
@@ -47,6 +48,33 @@ pub fn read(agents: &AgentsPolicy) -> ProcessTable {
         processes,
         pid_files: pid_files(rules().filter_map(|rule| rule.pid_file.as_deref())),
     }
+}
+
+/// Adds what only agents are asked for, because it costs the kernel a walk through their memory
+/// (14 ms per GiB): shared memory in shares, swap, and the signals that they handle.
+pub fn add_memory(table: &mut ProcessTable, pids: &[u32]) {
+    for pid in pids {
+        if let Ok(at) = table.processes.binary_search_by_key(pid, |p| p.pid) {
+            platform::add_memory(&mut table.processes[at]);
+        }
+    }
+}
+
+/// The processor time of every process, to be compared with a later reading.
+#[must_use]
+pub fn sample() -> Sample {
+    let hertz = platform::ticks_per_second();
+    Sample {
+        boot_id: metrics::boot_id(),
+        uptime_ticks: platform::uptime_ticks(hertz),
+        ticks: platform::cpu_ticks(),
+    }
+}
+
+/// A process as it is at this instant; `None` where there is none of that id, or it has ended.
+#[must_use]
+pub fn standing(pid: u32) -> Option<Standing> {
+    platform::standing(pid)
 }
 
 /// Whether the process that a pid file names is gone: there is none of that id, or it started
@@ -152,7 +180,8 @@ mod linux {
     use sysinfo::ProcessRefreshKind;
 
     use super::super::{metrics, parse, proc::Dir};
-    use crate::plan::processes::Process;
+    use crate::plan::agents::Standing;
+    use crate::plan::processes::{Process, State};
     use crate::plan::time::Time;
 
     pub(super) const LOOKS: bool = true;
@@ -250,6 +279,60 @@ mod linux {
         Some(())
     }
 
+    /// Where the process is another one by now, nothing is added.
+    pub(super) fn add_memory(process: &mut Process) {
+        let mut buffer = Vec::new();
+        let Ok(directory) = Dir::root().and_then(|proc| proc.number(process.pid)) else {
+            return;
+        };
+        let stat = directory
+            .read(c"stat", &mut buffer)
+            .ok()
+            .and_then(parse::process_stat);
+        if stat.map(|stat| stat.start_ticks) != process.start_ticks {
+            return;
+        }
+        if let Ok(text) = directory.read(c"status", &mut buffer) {
+            let status = parse::status(text);
+            process.swap_bytes = status.swap;
+            process.caught = status.caught;
+        }
+        let rollup = directory.read(c"smaps_rollup", &mut buffer).ok();
+        process.pss_bytes = rollup.and_then(parse::proportional);
+    }
+
+    pub(super) fn cpu_ticks() -> HashMap<(u32, u64), u64> {
+        let Ok(proc) = Dir::root() else {
+            return HashMap::new();
+        };
+        let mut buffer = Vec::with_capacity(1 << 10);
+        let pids = proc.numbers().unwrap_or_default();
+        pids.into_iter()
+            .filter_map(|pid| {
+                let text = proc.read(format!("{pid}/stat"), &mut buffer).ok()?;
+                let stat = parse::process_stat(text)?;
+                Some(((pid, stat.start_ticks), stat.cpu_ticks))
+            })
+            .collect()
+    }
+
+    pub(super) fn standing(pid: u32) -> Option<Standing> {
+        let directory = Dir::root().ok()?.number(pid).ok()?;
+        let mut buffer = Vec::new();
+        let status = parse::status(directory.read(c"status", &mut buffer).ok()?);
+        let stat = parse::process_stat(directory.read(c"stat", &mut buffer).ok()?)?;
+        if matches!(stat.state, State::Zombie | State::Dead) {
+            return None;
+        }
+        Some(Standing {
+            boot_id: metrics::boot_id(),
+            start_ticks: stat.start_ticks,
+            uid: status.uid?,
+            caught: status.caught?,
+            rss_bytes: status.resident,
+        })
+    }
+
     /// How many descriptors there are: since Linux 6.2 the size of the directory, else counted.
     fn open_files(process: &Dir) -> Option<u64> {
         let directory = process.below(c"fd").ok()?;
@@ -273,6 +356,7 @@ mod portable {
     use sysinfo::{ProcessRefreshKind, System, UpdateKind};
 
     use super::super::metrics;
+    use crate::plan::agents::Standing;
     use crate::plan::processes::Process;
     use crate::plan::time::Time;
 
@@ -313,6 +397,17 @@ mod portable {
     }
 
     pub(super) fn complete(_processes: &mut Vec<Process>, _variables: &[&str]) {}
+
+    pub(super) fn add_memory(_process: &mut Process) {}
+
+    pub(super) fn cpu_ticks() -> HashMap<(u32, u64), u64> {
+        HashMap::new()
+    }
+
+    /// Without handles on processes nobody is signalled.
+    pub(super) fn standing(_pid: u32) -> Option<Standing> {
+        None
+    }
 }
 
 #[cfg(test)]

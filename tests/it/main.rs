@@ -7,10 +7,13 @@
     reason = "tests build and change trees themselves, and end where something is not as it should be"
 )]
 
+mod agents;
 mod cache;
 mod command_line;
 mod config;
-mod crash;
+mod crash_cache;
+mod crash_logs;
+mod crash_models;
 mod cycle;
 mod dry_run;
 mod first_tries;
@@ -28,3 +31,4 @@ mod names;
 mod require;
 mod restore;
 mod streams;
+mod sweep;

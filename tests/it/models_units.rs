@@ -29,7 +29,7 @@ fn restore(tree: &Tree, more: &[&str]) -> Value {
     report
 }
 
-/// A Hugging Face model, a run of MLflow, a model with sidecars, and metadata of all.
+/// A Hugging Face model, a run of `MLflow`, a model with sidecars, and metadata of all.
 fn models(tree: &Tree) -> BTreeMap<PathBuf, Vec<u8>> {
     let files: [(&str, &[u8]); 10] = [
         ("bert -v1/config.json", b"{}"),
@@ -58,7 +58,8 @@ fn are_home(tree: &Tree, all: &BTreeMap<PathBuf, Vec<u8>>) {
         let place = tree.path("models").join(name);
         assert!(
             fs::read(&place).is_ok_and(|found| found == *bytes),
-            "{name:?}"
+            "{}",
+            name.display()
         );
     }
 }
@@ -202,7 +203,7 @@ fn what_compresses_is_compressed_once_and_comes_back() {
             state = state
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
-            *byte = (state >> 40) as u8;
+            *byte = u8::try_from(state >> 56).unwrap();
         }
         tree.aged("models/random.pkl", &random, 10 * DAY);
         let mut joblib = vec![0x78, 0x9c];
@@ -317,16 +318,16 @@ fn verify_and_sha256sum_always_agree() {
     let harms: [Harm; 8] = [
         ("nothing", |_| {}),
         ("an extra file", |at| {
-            fs::write(at.join("extra.pkl"), "x").unwrap()
+            fs::write(at.join("extra.pkl"), "x").unwrap();
         }),
         ("a model lost", |at| {
-            fs::remove_file(find(at, "rf_1h", "pkl")).unwrap()
+            fs::remove_file(find(at, "rf_1h", "pkl")).unwrap();
         }),
         ("a sidecar lost", |at| {
-            fs::remove_file(find(at, "rf_1h", "json")).unwrap()
+            fs::remove_file(find(at, "rf_1h", "json")).unwrap();
         }),
         ("a sidecar changed", |at| {
-            fs::write(find(at, "rf_1h", "json"), "[]").unwrap()
+            fs::write(find(at, "rf_1h", "json"), "[]").unwrap();
         }),
         ("a directory's file changed", |at| {
             let dir = at.join("runs/ab12/artifacts");
@@ -334,7 +335,7 @@ fn verify_and_sha256sum_always_agree() {
             fs::write(model.join("MLmodel"), "flavour:").unwrap();
         }),
         ("a directory lost", |at| {
-            fs::remove_dir_all(at.join("runs")).unwrap()
+            fs::remove_dir_all(at.join("runs")).unwrap();
         }),
         ("a digest changed", |at| {
             let sums = fs::read_to_string(at.join("SHA256SUMS")).unwrap();

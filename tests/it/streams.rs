@@ -103,6 +103,8 @@ const METRICS: &[(&str, &str)] = &[
     ("swap_percent", "number|null"),
     ("load_average", "list|null"),
     ("pressure", "object|null"),
+    ("pressure_averages", "object"),
+    ("deltas", "object"),
     ("disks", "list"),
 ];
 

@@ -470,7 +470,7 @@ static AGENTS: &[Key] = &[
         "pace_file",
         Kind::Path,
         "\"run/pace.json\"",
-        "where to write the pace that agents can follow (not in this version)",
+        "where to write the pace that agents can follow",
     ),
 ];
 
@@ -532,7 +532,7 @@ static AGENT_RULE: &[Key] = &[
         "reclaim_signal",
         Kind::SignalName,
         "\"SIGUSR1\"",
-        "asks the agent to collect its garbage (not in this version)",
+        "asks an agent that handles it to collect its garbage",
     ),
 ];
 

@@ -188,7 +188,7 @@ impl<'a> Run<'a> {
             .append(&joined)
             .map_err(with("cannot write the manifest"))?;
         let freed = match subject {
-            Subject::Entry(_) => remove_all(members)?,
+            Subject::Entry(_) | Subject::Named(_) => remove_all(members)?,
             Subject::Directory(id) => self.remove_model(id, members)?,
         };
         Ok(Step {
@@ -255,7 +255,7 @@ impl<'a> Run<'a> {
             .and_then(|()| archive.books.append(&gone))
             .map_err(|error| Halt::from(with("cannot write the lists of the archive")(error)));
         let removed = written.and_then(|()| match subject {
-            Subject::Entry(_) => remove_version(&found),
+            Subject::Entry(_) | Subject::Named(_) => remove_version(&found),
             Subject::Directory(id) => self.remove_files(id, &found),
         });
         if let Err(halt) = removed {

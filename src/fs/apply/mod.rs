@@ -7,9 +7,11 @@
 mod archive;
 mod archives;
 mod directory;
+mod pace;
 mod remove;
 mod rename;
 mod restore;
+mod signal;
 mod step;
 mod store;
 
@@ -23,10 +25,12 @@ use super::dir;
 use super::lease::{self, Use};
 use super::roots::Roots;
 use crate::plan::action::{Action, Operation, OperationPlan, Plan, Task, Verb, item_bytes};
+use crate::plan::agents::{Before, Machine};
 use crate::plan::entry::Inventory;
 use crate::plan::outcome::{Ended, OperationOutcome, Outcome, Progress, Status};
 use crate::plan::time::Time;
 use archives::Archives;
+pub use pace::present;
 use step::{Directories, Halt, Step};
 
 /// What applying needs beside the plan.
@@ -42,6 +46,8 @@ pub struct Surroundings<'a> {
     pub writers: &'a dyn Fn((u64, u64)) -> Use,
     /// Written into records.
     pub now: Time,
+    /// Reads processes and memory, for what is asked of agents.
+    pub machine: &'a dyn Machine,
 }
 
 impl Surroundings<'_> {
@@ -78,6 +84,7 @@ pub fn apply(plan: Plan, surroundings: &Surroundings<'_>) -> Outcome {
         archives: Archives::default(),
         waited: Duration::ZERO,
         touched: HashMap::new(),
+        before: Vec::new(),
     };
     let operations = plan
         .operations
@@ -102,6 +109,8 @@ struct Run<'a> {
     waited: Duration,
     /// Change time and link count of files of which we removed another name, by device and inode.
     touched: HashMap<(u64, u64), (Time, u32)>,
+    /// What was read before each thing asked of agents, in order.
+    before: Vec<Before>,
 }
 
 impl Run<'_> {
@@ -126,6 +135,7 @@ impl Run<'_> {
             self.surroundings.progress.action();
         }
         outcome.faults.extend(self.archives.close(self.inventory));
+        self.measure(operation, &mut outcome);
         outcome.bytes_freed = Some(freed);
         outcome.duration = begun.elapsed();
         outcome
@@ -155,6 +165,8 @@ impl Run<'_> {
             Task::TakeIn(foreign) => self.take_in(action.subject, foreign),
             Task::ExpireModel(version) => self.expire_model(action.subject, version),
             Task::Restore(restore) => self.restore(action.subject, restore),
+            Task::Reclaim(reclaim) => self.reclaim(reclaim),
+            Task::Pace(pace) => self.pace(pace),
         }
     }
 }

@@ -29,7 +29,9 @@ impl Run<'_> {
         let parent = self.destination(&restore.to)?;
         let there = match subject {
             Subject::Directory(_) => self.directory_is_there(&parent, version, restore)?,
-            Subject::Entry(_) => self.files_are_there(&parent, version, restore)?,
+            Subject::Entry(_) | Subject::Named(_) => {
+                self.files_are_there(&parent, version, restore)?
+            }
         };
         if there {
             let there = "it is there already, with the same content".to_owned();
@@ -43,7 +45,7 @@ impl Run<'_> {
                 let looks = self.looks(id)?;
                 self.restore_directory(&parent, version, restore, &looks)
             }
-            Subject::Entry(_) => self.restore_files(&parent, version, restore),
+            Subject::Entry(_) | Subject::Named(_) => self.restore_files(&parent, version, restore),
         }
     }
 

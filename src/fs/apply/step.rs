@@ -175,6 +175,7 @@ pub fn entry_of(subject: Subject) -> Result<EntryId, Halt> {
     match subject {
         Subject::Entry(id) => Ok(id),
         Subject::Directory(_) => Err(Halt::Failed(io::ErrorKind::IsADirectory.into())),
+        Subject::Named(_) => Err(Halt::Failed(io::ErrorKind::InvalidInput.into())),
     }
 }
 

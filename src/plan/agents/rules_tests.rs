@@ -147,6 +147,35 @@ const VECTORS: &[(&[&str], bool)] = &[
     (&["sudo", "-u", "bot", "python", "agents/x.py"], false),
     (&["tmux", "new", "-d", "python agents/x.py"], false),
     (&["sysopt", "status", "--agents"], false),
+    (
+        &["conda", "run", "-n", "bot", "python", "agents/x.py"],
+        true,
+    ),
+    (
+        &["conda", "run", "-n", "agents", "python", "main.py"],
+        false,
+    ),
+    (&["poetry", "run", "pytest", "agents"], false),
+    // Servers import what they serve; a rule with cmd_regex tells which is an agent.
+    (&["gunicorn", "-w", "4", "bot.agents.api:app"], false),
+    (
+        &[
+            "/srv/.venv/bin/python",
+            "/srv/.venv/bin/gunicorn",
+            "bot.agents.api:app",
+        ],
+        false,
+    ),
+    (&["celery", "-A", "bot.agents", "worker"], false),
+    (
+        &["python", "-m", "celery", "-A", "bot.agents", "worker"],
+        false,
+    ),
+    (&["nano", "whale_agent.py"], false),
+    (&["rg", "agent", "agents/"], false),
+    (&["emacs", "-nw", "agents/x.py"], false),
+    (&["python3", "-Im", "bot.agents.news", "-c", "x"], true),
+    (&["nice", "-n", "10", "python3", "agents/x.py"], true),
     (&["python", ""], false),
     (&["", "", ""], false),
     (&["python", "", "agents/x.py"], false),

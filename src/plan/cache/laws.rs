@@ -153,7 +153,7 @@ proptest! {
         let plan = planned(&policy(limit), &tree);
         let used = |subject| match subject {
             Subject::Entry(id) => Some(tree.inventory.entry(id).mtime),
-            Subject::Directory(_) => None,
+            Subject::Directory(_) | Subject::Named(_) => None,
         };
         for root in tree.inventory.root_ids() {
             let here = |subject: Subject| matches!(subject, Subject::Entry(id) if tree.inventory.root_of(tree.inventory.entry(id)) == root);

@@ -208,7 +208,7 @@ pub fn metadata_after(
 fn bytes(inventory: &Inventory, action: &Action) -> u64 {
     match action.subject {
         Subject::Entry(id) => frees(inventory, id),
-        Subject::Directory(_) => 0,
+        Subject::Directory(_) | Subject::Named(_) => 0,
     }
 }
 

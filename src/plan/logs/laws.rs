@@ -118,7 +118,7 @@ fn expired(inventory: &Inventory, rule: &LogRule) -> BTreeSet<EntryId> {
     expire
         .filter_map(|action| match action.subject {
             Subject::Entry(id) => Some(id),
-            Subject::Directory(_) => None,
+            Subject::Directory(_) | Subject::Named(_) => None,
         })
         .collect()
 }
@@ -184,7 +184,7 @@ proptest! {
                     let entry = tree.inventory.entry(id);
                     Some((entry.directory, tree.inventory.name(entry)))
                 }
-                Subject::Directory(_) => None,
+                Subject::Directory(_) | Subject::Named(_) => None,
             }).collect();
         for (log, (_, id)) in newest {
             prop_assert!(rotated.contains(&log) || !gone.contains(&id));

@@ -55,7 +55,7 @@ impl Names {
         let date = due.modified.date();
         for number in 1_u32.. {
             let name = match due.unit.subject {
-                Subject::Entry(_) => dated(&due.unit.name, &date, number),
+                Subject::Entry(_) | Subject::Named(_) => dated(&due.unit.name, &date, number),
                 Subject::Directory(_) => stamped(&due.unit.name, &date, number),
             };
             let path = directory.join(name);
@@ -79,7 +79,7 @@ impl Names {
 pub(super) fn archived_names(inventory: &Inventory, unit: &Unit, to: &Path) -> Vec<PathBuf> {
     let top = match unit.subject {
         Subject::Directory(id) => inventory.directory_path(id),
-        Subject::Entry(_) => PathBuf::new(),
+        Subject::Entry(_) | Subject::Named(_) => PathBuf::new(),
     };
     let names = unit.files.iter().enumerate().map(|(at, id)| {
         let entry = inventory.entry(*id);
@@ -89,7 +89,7 @@ pub(super) fn archived_names(inventory: &Inventory, unit: &Unit, to: &Path) -> V
                 to.join(path.strip_prefix(&top).unwrap_or(&path))
             }
             Subject::Entry(_) if at == 0 => to.to_path_buf(),
-            Subject::Entry(_) => {
+            Subject::Entry(_) | Subject::Named(_) => {
                 let own = to.file_name().unwrap_or_default();
                 match sidecar_suffix(&unit.name, inventory.name(entry)) {
                     Some((true, rest)) => to.with_file_name(join(own, rest)),

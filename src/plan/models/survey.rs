@@ -199,7 +199,7 @@ impl<'a> Survey<'a> {
     /// When a model was last modified: a directory, when the newest of its files was.
     fn modified(&self, unit: &Unit) -> Time {
         let own = match unit.subject {
-            Subject::Entry(_) => 1,
+            Subject::Entry(_) | Subject::Named(_) => 1,
             Subject::Directory(_) => usize::MAX,
         };
         let times = unit.files.iter().take(own);
@@ -371,7 +371,7 @@ impl<'a> Survey<'a> {
 pub(super) fn keep_unit(plan: &mut OperationPlan, unit: &Unit, keep: &Keep) {
     match unit.subject {
         Subject::Directory(_) => plan.keep(unit.subject, keep.clone()),
-        Subject::Entry(_) => {
+        Subject::Entry(_) | Subject::Named(_) => {
             for id in &unit.files {
                 plan.keep(Subject::Entry(*id), keep.clone());
             }

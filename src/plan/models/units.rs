@@ -250,7 +250,7 @@ mod tests {
             .into_iter()
             .map(|(unit, _)| match unit.subject {
                 Subject::Directory(id) => inventory.directory_path(id).display().to_string(),
-                Subject::Entry(_) => "a file".to_owned(),
+                Subject::Entry(_) | Subject::Named(_) => "a file".to_owned(),
             })
             .collect()
     }

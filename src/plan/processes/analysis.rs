@@ -5,26 +5,26 @@ use std::cmp::Reverse;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::advice::BUSY_PERCENT;
+use super::advice::cpu_busy;
 use super::{
-    Process, ProcessTable, Recommendation, Remembered, State, command_line, cpu_weight,
-    fd_pressure, rss_growing,
+    Load, Observed, Process, ProcessTable, Recommendation, State, cpu_weight, fd_pressure,
+    rss_growing,
 };
 use crate::plan::action::{Operation, OperationPlan};
-use crate::plan::host::{Metrics, percent};
+use crate::plan::host::{Deltas, Metrics, percent};
 use crate::plan::policy::LoadPolicy;
 
 /// How many of the largest are named.
 const TOP: usize = 5;
 
-/// Characters of a command line; only a verbose report shows more.
-const COMMAND: usize = 80;
-
 /// A parent reaps its children within moments; one that lies longer was forgotten.
 const FORGOTTEN_SECONDS: u64 = 60;
 
-/// Stall of this share of time is high load by itself (`some`, over 10 s).
-const STALLED_PERCENT: f64 = 20.0;
+/// A process that holds more than this share of memory is worth a word, in percent.
+const MEMORY_SHARE: f64 = 10.0;
+
+/// Pages of swap traffic since the last run that are worth a word: 64 MiB of 4 KiB pages.
+const SWAPPED_PAGES: u64 = 16 << 10;
 
 /// A process that ended and that its parent has not reaped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -64,22 +64,20 @@ pub fn zombies(table: &ProcessTable) -> Vec<Zombie> {
 
 /// The analysis: figures and advice, no actions.
 #[must_use]
-pub fn plan(
-    load: &LoadPolicy,
-    table: &ProcessTable,
-    metrics: &Metrics,
-    earlier: Option<&Remembered>,
-) -> OperationPlan {
+pub fn plan(load: &LoadPolicy, observed: &Observed<'_>) -> OperationPlan {
     let mut plan = OperationPlan::new(Operation::ProcessOptimization);
+    let (table, metrics) = (observed.table, observed.metrics);
     let zombies = zombies(table);
-    let advice = recommendations(load, table, metrics, earlier, &zombies);
+    let advice = recommendations(load, observed, &zombies);
     plan.message = Some(message(table, metrics, zombies.len(), advice.len()));
     plan.metadata.extend([
         ("processes", json!(table.processes.len())),
         ("zombies", json!(zombies)),
-        ("top_by_memory", top_by_memory(table, metrics, earlier)),
-        ("top_by_cpu", top_by_cpu(table, metrics, earlier)),
+        ("top_by_memory", top(observed, |process| process.rss_bytes)),
+        ("top_by_cpu", top_by_cpu(observed)),
         ("fd_pressure", under_fd_pressure(table)),
+        ("since_last_run", json!(metrics.deltas)),
+        ("pressure", json!(metrics.pressure_averages)),
         ("recommendations", json!(advice)),
         ("visibility", json!(table.visibility)),
     ]);
@@ -87,9 +85,11 @@ pub fn plan(
 }
 
 fn message(table: &ProcessTable, metrics: &Metrics, zombies: usize, advice: usize) -> String {
+    let killed = metrics.deltas.oom_kill.filter(|count| *count > 0);
     let figures = [
         Some(counted(table.processes.len(), "process", "processes")),
         (zombies > 0).then(|| counted(zombies, "zombie", "zombies")),
+        killed.map(|count| format!("{count} killed for want of memory")),
         metrics
             .memory_percent
             .map(|used| format!("memory {used:.0} %")),
@@ -105,22 +105,30 @@ fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-fn top_by_memory(table: &ProcessTable, metrics: &Metrics, earlier: Option<&Remembered>) -> Value {
-    top(table, metrics, earlier, |process| process.rss_bytes)
+/// By processor use in the sample or since the last run, as far as that is known of any; else by
+/// all processor time used.
+fn top_by_cpu(observed: &Observed<'_>) -> Value {
+    let compared = observed.sample.is_some() || observed.earlier.is_some();
+    let recent = |process: &Process| {
+        // In thousandths of a percent, to be ranked.
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a percentage is small, and never below zero"
+        )]
+        observed.cpu(process).map(|used| (used * 1000.0) as u64)
+    };
+    let known = |process: &Process| recent(process).is_some_and(|used| used > 0);
+    if compared && observed.table.processes.iter().any(known) {
+        top(observed, recent)
+    } else {
+        top(observed, |process| process.cpu_ticks)
+    }
 }
 
-/// By processor time since each one's start: only agents are remembered from run to run.
-fn top_by_cpu(table: &ProcessTable, metrics: &Metrics, earlier: Option<&Remembered>) -> Value {
-    top(table, metrics, earlier, |process| process.cpu_ticks)
-}
-
-fn top(
-    table: &ProcessTable,
-    metrics: &Metrics,
-    earlier: Option<&Remembered>,
-    by: impl Fn(&Process) -> Option<u64>,
-) -> Value {
-    let mut ranked: Vec<_> = table
+fn top(observed: &Observed<'_>, by: impl Fn(&Process) -> Option<u64>) -> Value {
+    let mut ranked: Vec<_> = observed
+        .table
         .processes
         .iter()
         .filter_map(|process| Some((Reverse(by(process)?), process.pid, process)))
@@ -130,36 +138,28 @@ fn top(
     ranked
         .iter()
         .take(TOP)
-        .map(|(_, _, process)| row(process, table, metrics, earlier))
+        .map(|(_, _, process)| row(process, observed))
         .collect()
 }
 
-fn row(
-    process: &Process,
-    table: &ProcessTable,
-    metrics: &Metrics,
-    earlier: Option<&Remembered>,
-) -> Value {
-    let share = process
-        .rss_bytes
-        .and_then(|rss| percent(rss, metrics.memory_total_bytes?));
+fn row(process: &Process, observed: &Observed<'_>) -> Value {
+    let total = observed.metrics.memory_total_bytes;
+    let share = process.rss_bytes.and_then(|rss| percent(rss, total?));
+    let used = process
+        .cpu_ticks
+        .and_then(|ticks| observed.table.span(ticks));
     json!({
         "pid": process.pid,
         "name": process.name,
         "user": process.user,
-        "command": command_line(&process.arguments, COMMAND),
+        "command": observed.command(process),
         "rss_bytes": process.rss_bytes,
         "memory_percent": share,
-        "cpu_seconds": process.cpu_ticks.and_then(|ticks| table.span(ticks)).map(|d| d.as_secs_f64()),
-        "cpu_percent": earlier.and_then(|then| then.cpu_percent(table, process)),
-        "cpu_percent_since_start": since_start(table, process),
+        "cpu_seconds": used.map(|span| span.as_secs_f64()),
+        "cpu_percent": observed.cpu(process),
+        "cpu_percent_since_last_run": observed.cpu_since_last_run(process),
+        "cpu_percent_since_start": observed.cpu_since_start(process),
     })
-}
-
-/// Processor use over a process's whole life, in percent of one processor.
-fn since_start(table: &ProcessTable, process: &Process) -> Option<f64> {
-    let life = table.uptime_ticks.checked_sub(process.start_ticks?)?;
-    percent(process.cpu_ticks?, life)
 }
 
 fn under_fd_pressure(table: &ProcessTable) -> Value {
@@ -178,24 +178,31 @@ fn under_fd_pressure(table: &ProcessTable) -> Value {
 
 fn recommendations(
     load: &LoadPolicy,
-    table: &ProcessTable,
-    metrics: &Metrics,
-    earlier: Option<&Remembered>,
+    observed: &Observed<'_>,
     zombies: &[Zombie],
 ) -> Vec<Recommendation> {
-    let mut advice: Vec<_> = table.processes.iter().filter_map(fd_pressure).collect();
-    let grown = |process| rss_growing(process, table, earlier);
-    advice.extend(table.processes.iter().filter_map(grown));
-    advice.extend(memory_share(table, metrics));
-    advice.extend(memory_high(load, metrics, earlier));
-    if let Some(high) = cpu_high(load, metrics, earlier) {
-        advice.push(high);
-        let busy = table.processes.iter().filter_map(|process| {
-            let since_last = earlier.and_then(|then| then.cpu_percent(table, process));
-            cpu_weight(process, since_last.or_else(|| since_start(table, process)))
-        });
-        advice.extend(busy.take(TOP));
+    let processes = &observed.table.processes;
+    let state = Load::of(load, observed);
+    let mut advice: Vec<_> = processes.iter().filter_map(fd_pressure).collect();
+    let grown = |process| rss_growing(process, observed);
+    advice.extend(processes.iter().filter_map(grown));
+    advice.extend(memory_share(observed));
+    advice.extend(state.memory_high(load, observed.metrics));
+    match state.cpu_high(load, observed.metrics) {
+        Some(high) => {
+            advice.push(high);
+            let weight = |process| cpu_weight(process, recent_or_lifelong(process, observed));
+            advice.extend(processes.iter().filter_map(weight).take(TOP));
+        }
+        None => advice.extend(
+            processes
+                .iter()
+                .filter_map(|process| cpu_busy(process, observed))
+                .take(TOP),
+        ),
     }
+    advice.extend(killed(&observed.metrics.deltas));
+    advice.extend(swapping(&observed.metrics.deltas));
     if !zombies.is_empty() {
         advice.push(Recommendation {
             code: "zombies",
@@ -207,178 +214,52 @@ fn recommendations(
     advice
 }
 
-/// Processes that hold over a tenth of memory, on a machine that is not itself tiny.
-fn memory_share(table: &ProcessTable, metrics: &Metrics) -> Vec<Recommendation> {
-    const SHARE: f64 = 10.0;
+fn recent_or_lifelong(process: &Process, observed: &Observed<'_>) -> Option<f64> {
+    let recent = observed.cpu_since_last_run(process);
+    recent.or_else(|| observed.cpu_since_start(process))
+}
+
+/// Processes that hold over a tenth of memory.
+fn memory_share(observed: &Observed<'_>) -> Vec<Recommendation> {
+    let total = observed.metrics.memory_total_bytes;
     let large = |process: &Process| {
         let rss = process.rss_bytes?;
-        let share = percent(rss, metrics.memory_total_bytes?).filter(|share| *share > SHARE)?;
+        let share = percent(rss, total?).filter(|share| *share > MEMORY_SHARE)?;
         Some(Recommendation {
             code: "memory_share",
             evidence: json!({
                 "pid": process.pid, "name": process.name,
                 "rss_bytes": rss, "memory_percent": share,
             }),
-            threshold: json!({ "memory_percent": SHARE }),
+            threshold: json!({ "memory_percent": MEMORY_SHARE }),
             command: None,
         })
     };
-    table.processes.iter().filter_map(large).collect()
+    observed.table.processes.iter().filter_map(large).collect()
 }
 
-/// High for two runs in a row, or with tasks that wait for memory.
-fn memory_high(
-    load: &LoadPolicy,
-    metrics: &Metrics,
-    earlier: Option<&Remembered>,
-) -> Option<Recommendation> {
-    let used = metrics
-        .memory_percent
-        .filter(|used| *used > load.memory_percent)?;
-    let lasting = earlier.is_some_and(|then| then.memory_high);
-    (lasting || stalled(metrics.pressure.memory)).then(|| Recommendation {
-        code: "memory_high",
-        evidence: json!({ "memory_percent": used, "pressure": metrics.pressure.memory }),
-        threshold: json!({ "memory_percent": load.memory_percent }),
-        command: None,
+fn killed(deltas: &Deltas) -> Option<Recommendation> {
+    let count = deltas.oom_kill.filter(|count| *count > 0)?;
+    Some(Recommendation {
+        code: "oom_kill",
+        evidence: json!({ "oom_kill": count, "seconds": deltas.seconds }),
+        threshold: json!({ "oom_kill": 0 }),
+        command: Some("journalctl --dmesg --grep='Out of memory|oom-kill'".to_owned()),
     })
 }
 
-fn cpu_high(
-    load: &LoadPolicy,
-    metrics: &Metrics,
-    earlier: Option<&Remembered>,
-) -> Option<Recommendation> {
-    let used = metrics
-        .cpu_percent
-        .filter(|used| *used > load.cpu_percent)?;
-    let lasting = earlier.is_some_and(|then| then.cpu_high);
-    (lasting || stalled(metrics.pressure.cpu)).then(|| Recommendation {
-        code: "cpu_high",
-        evidence: json!({ "cpu_percent": used, "pressure": metrics.pressure.cpu }),
-        threshold: json!({ "cpu_percent": load.cpu_percent, "busy_process_percent": BUSY_PERCENT }),
+fn swapping(deltas: &Deltas) -> Option<Recommendation> {
+    let pages = deltas.pswpin?.saturating_add(deltas.pswpout?);
+    (pages > SWAPPED_PAGES).then(|| Recommendation {
+        code: "swap_traffic",
+        evidence: json!({
+            "pswpin": deltas.pswpin, "pswpout": deltas.pswpout, "seconds": deltas.seconds,
+        }),
+        threshold: json!({ "pages": SWAPPED_PAGES }),
         command: None,
     })
-}
-
-fn stalled(pressure: Option<f64>) -> bool {
-    pressure.is_some_and(|share| share > STALLED_PERCENT)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::host::Pressure;
-
-    const LOAD: LoadPolicy = LoadPolicy {
-        enabled: true,
-        memory_percent: 85.0,
-        cpu_percent: 80.0,
-    };
-
-    fn process(pid: u32, rss: u64, cpu: u64) -> Process {
-        Process {
-            pid,
-            parent: Some(1),
-            name: format!("p{pid}"),
-            start_ticks: Some(0),
-            rss_bytes: Some(rss),
-            cpu_ticks: Some(cpu),
-            ..Process::default()
-        }
-    }
-
-    fn table(processes: Vec<Process>) -> ProcessTable {
-        ProcessTable {
-            uptime_ticks: 10_000,
-            ticks_per_second: 100,
-            processes,
-            ..ProcessTable::default()
-        }
-    }
-
-    fn pids(value: &Value) -> Vec<u64> {
-        let rows = value.as_array().cloned().unwrap_or_default();
-        rows.iter().filter_map(|row| row["pid"].as_u64()).collect()
-    }
-
-    #[test]
-    fn the_five_largest_are_named_and_nothing_is_done() {
-        let mut processes: Vec<_> = (1..=7)
-            .map(|n| process(n, u64::from(n % 4) * 100, 0))
-            .collect();
-        processes[0].cpu_ticks = Some(500);
-        processes[1].rss_bytes = None;
-        let plan = plan(&LOAD, &table(processes), &Metrics::default(), None);
-        assert_eq!(pids(&plan.metadata["top_by_memory"]), [3, 7, 6, 1, 5]);
-        assert_eq!(pids(&plan.metadata["top_by_cpu"]), [1]);
-        let first = &plan.metadata["top_by_cpu"][0];
-        assert_eq!(first["cpu_seconds"], 5.0);
-        assert_eq!(first["cpu_percent_since_start"], 5.0);
-        assert_eq!(first["cpu_percent"], Value::Null);
-        assert!(plan.actions.is_empty() && plan.kept.is_empty());
-        assert_eq!(plan.estimate, Some(0));
-        assert_eq!(plan.message.as_deref(), Some("7 processes"));
-    }
-
-    #[test]
-    fn a_zombie_is_named_with_its_parent_once_it_is_a_minute_old() {
-        let zombie = |pid, parent, start| Process {
-            state: State::Zombie,
-            parent,
-            start_ticks: start,
-            ..process(pid, 0, 0)
-        };
-        let table = table(vec![
-            process(1, 1, 1),
-            zombie(2, Some(1), Some(3_999)),
-            zombie(3, Some(1), Some(3_900)),
-            zombie(4, None, None),
-        ]);
-        let found = zombies(&table);
-        assert_eq!(found.iter().map(|z| z.pid).collect::<Vec<_>>(), [3, 4]);
-        assert_eq!(found[0].parent_name.as_deref(), Some("p1"));
-        assert_eq!(
-            (found[0].age_seconds, found[1].age_seconds),
-            (Some(61), None)
-        );
-    }
-
-    #[test]
-    fn high_load_must_last_or_hurt() {
-        let metrics = |memory: f64, stall: f64| Metrics {
-            memory_percent: Some(memory),
-            pressure: Pressure {
-                memory: Some(stall),
-                ..Pressure::default()
-            },
-            ..Metrics::default()
-        };
-        let then = |memory_high| Remembered {
-            memory_high,
-            ..Remembered::default()
-        };
-        for (memory, stall, earlier, advised) in [
-            (90.0, 0.0, None, false),
-            (90.0, 0.0, Some(then(false)), false),
-            (90.0, 0.0, Some(then(true)), true),
-            (90.0, 21.0, None, true),
-            (85.0, 21.0, Some(then(true)), false),
-        ] {
-            let found = memory_high(&LOAD, &metrics(memory, stall), earlier.as_ref());
-            assert_eq!(found.is_some(), advised, "{memory} {stall} {earlier:?}");
-        }
-    }
-
-    #[test]
-    fn an_argument_with_a_secret_is_not_reported() {
-        let mut one = process(1, 1, 1);
-        one.arguments = vec!["bot".into(), "--api-key=hush".into()];
-        let plan = plan(&LOAD, &table(vec![one]), &Metrics::default(), None);
-        let text = serde_json::to_string(&plan.metadata).unwrap_or_default();
-        assert!(
-            text.contains("--api-key=***") && !text.contains("hush"),
-            "{text}"
-        );
-    }
-}
+#[path = "analysis_tests.rs"]
+mod tests;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{RestoreError, Wanted, digests_wanted, plan};
 use crate::plan::action::{OperationPlan, Plan, Task, Verb};
 use crate::plan::archive::{Archive, StoredPath, Version};
-use crate::plan::entry::{Inventory, Kind, Role, Root, RootId};
+use crate::plan::entry::{Inventory, Kind, Problem, Role, Root, RootId};
 use crate::plan::models::tests::world::{Archived, File, World, policy};
 use crate::plan::testing::{file, special};
 
@@ -289,6 +289,31 @@ fn a_missing_file_is_never_replaced_by_an_older_version() {
         [&missing]
     );
     assert_eq!(all.actions.len(), 5);
+}
+
+#[test]
+fn a_file_whose_directory_cannot_be_read_is_not_called_missing() {
+    let mut world = world();
+    if let Some(hidden) = world
+        .archived
+        .get_mut(Path::new("saved/rf_1h_20251114.pkl"))
+    {
+        hidden.missing = true;
+    }
+    let mut inventory = world.inventory(&policy());
+    let place = PathBuf::from("models/archived/saved");
+    inventory.problems.push(Problem {
+        root: inventory.archives[0].root,
+        path: place.clone(),
+        error: "Permission denied".into(),
+    });
+    let error = "Permission denied".into();
+    assert_eq!(
+        named(&inventory, &["rf_1h.pkl@20251114"])
+            .err()
+            .unwrap_or_default(),
+        [RestoreError::Unseen { place, error }]
+    );
 }
 
 #[test]
