@@ -200,6 +200,8 @@ pub enum Task {
     Unlink,
     /// Remove the directory if it is empty.
     RemoveDirectory,
+    /// Remove a directory that sysopt made under a temporary name, with all that is in it.
+    RemoveTree,
     /// See [`Rotate`].
     Rotate(Box<Rotate>),
     /// See [`Compress`].
@@ -343,6 +345,7 @@ impl Plan {
         let to = match &action.task {
             Task::Unlink
             | Task::RemoveDirectory
+            | Task::RemoveTree
             | Task::ExpireModel(_)
             | Task::Reclaim(_)
             | Task::Pace(_) => None,

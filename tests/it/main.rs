@@ -14,6 +14,7 @@ mod config;
 mod crash_cache;
 mod crash_logs;
 mod crash_models;
+mod crash_units;
 mod cycle;
 mod dry_run;
 mod first_tries;

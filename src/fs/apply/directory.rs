@@ -10,13 +10,13 @@ use rustix::fs::{AtFlags, FlockOperation};
 
 use super::archive::{Member, frees, in_use};
 use super::remove::remove_found;
-use super::step::{Found, Halt, unlink};
+use super::step::{Found, Halt, Step, unlink};
 use super::store::{Made, store};
 use super::{Run, disk, with};
 use crate::fs::dir;
 use crate::fs::lease::{self, Use};
 use crate::fs::temporary::{self, copy_attributes, times};
-use crate::plan::action::ArchiveModel;
+use crate::plan::action::{ArchiveModel, Subject};
 use crate::plan::archive::ManifestLine;
 use crate::plan::entry::{DirId, Owner};
 use crate::plan::policy::Codec;
@@ -71,16 +71,22 @@ impl Drop for TemporaryDirectory {
 }
 
 /// Removes a directory of ours with all that is in it.
-fn remove_tree(parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
+fn remove_tree(parent: &OwnedFd, name: &OsStr) -> io::Result<i64> {
     let fd = dir::open_dir(parent, name)?;
+    let mut freed = disk(dir::look_at(&fd)?.stat.blocks.saturating_mul(512));
     for name in dir::names(&fd)? {
-        if dir::look(&fd, &name)?.directory {
-            remove_tree(&fd, &name)?;
-        } else {
-            unlink(&fd, &name)?;
+        let seen = dir::look(&fd, &name)?;
+        if seen.directory {
+            freed += remove_tree(&fd, &name)?;
+            continue;
+        }
+        unlink(&fd, &name)?;
+        if seen.stat.links <= 1 {
+            freed += disk(seen.stat.blocks.saturating_mul(512));
         }
     }
-    Ok(rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?)
+    rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?;
+    Ok(freed)
 }
 
 /// How a directory is to look.
@@ -259,6 +265,25 @@ impl Run<'_> {
         Ok(0)
     }
 
+    /// Removes a directory that a run which ended early left under a temporary name.
+    pub fn remove_own_tree(&mut self, subject: Subject) -> Result<Step, Halt> {
+        let Subject::Directory(id) = subject else {
+            return Err(Halt::Failed(io::ErrorKind::NotADirectory.into()));
+        };
+        let name = self.inventory.directory_name(self.inventory.directory(id));
+        if !dir::is_temporary(name) {
+            return Err(Halt::Failed(io::ErrorKind::InvalidInput.into()));
+        }
+        // Opened as the directory that was seen.
+        let fd = dir::reopen_dir(&*self.directories.open(id)?)?;
+        if rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Err(Halt::Changed("another sysopt is at work on it".to_owned()));
+        }
+        let parent = self.parent_of(id)?;
+        self.directories.forget_below(id);
+        Ok(Step::done(remove_tree(&parent, name)?))
+    }
+
     fn parent_of(&mut self, id: DirId) -> Result<std::rc::Rc<OwnedFd>, Halt> {
         let parent = self.inventory.directory(id).parent;
         let parent = parent.ok_or_else(|| Halt::Failed(io::ErrorKind::InvalidInput.into()))?;
@@ -307,12 +332,22 @@ impl Run<'_> {
         let looks = self.looks(id)?;
         let parent = self.parent_of(id)?;
         let own = self.inventory.directory_name(self.inventory.directory(id));
+        // Until it is gone, or back, no other sysopt takes it for abandoned.
+        let lock = looks.first().map(|look| dir::reopen_dir(&look.like));
+        let lock = lock.transpose()?;
+        if let Some(lock) = &lock {
+            rustix::fs::flock(lock, FlockOperation::NonBlockingLockExclusive)
+                .map_err(|_| in_use())?;
+        }
         let aside = temporary::next_name();
         dir::rename_new(&*parent, own, &*parent, &aside)?;
         self.directories.forget_below(id);
-        let removed = remove_held(&parent, &aside, files, &looks);
-        if removed.is_err() {
-            // Somebody uses a file, or added one: what is left is theirs to see.
+        let mut begun = false;
+        let removed = remove_held(&parent, &aside, files, &looks, &mut begun);
+        let added = |halt: &Halt| matches!(halt, Halt::Failed(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty);
+        if removed.as_ref().is_err_and(|halt| !begun || added(halt)) {
+            // It is whole still, or somebody added a file, which is theirs to see. Else what is
+            // left is no model any more, and is cleared as garbage.
             let _ = dir::rename_new(&*parent, &aside, &*parent, own);
         }
         let freed = removed?;
@@ -327,10 +362,12 @@ fn remove_held(
     aside: &OsStr,
     files: &[&Found<'_>],
     looks: &[Look],
+    begun: &mut bool,
 ) -> Result<i64, Halt> {
     let mut freed = 0;
     for found in files {
         remove_found(found, found.open_if_readable()?.as_ref())?;
+        *begun = true;
         freed += frees(found);
     }
     let top = dir::open_dir(parent, aside)?;

@@ -159,6 +159,7 @@ impl Run<'_> {
         match &action.task {
             Task::Unlink => self.unlink(action.subject, action.verb == Verb::Evict),
             Task::RemoveDirectory => self.remove_directory(action.subject),
+            Task::RemoveTree => self.remove_own_tree(action.subject),
             Task::Rotate(rotate) => self.rotate(action.subject, rotate),
             Task::Compress(compress) => self.compress(action.subject, compress),
             Task::Archive(model) => self.archive(action.subject, model),

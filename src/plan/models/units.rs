@@ -14,8 +14,8 @@ use std::os::unix::ffi::OsStrExt;
 use super::super::action::Subject;
 use super::super::entry::{DirId, EntryId, Inventory, Kind, Role};
 use super::super::family::split;
-use super::super::names::is_own_temporary;
 use super::super::order;
+use super::super::scope;
 
 /// What may follow the stem of a model in the name of a sidecar.
 const SIDECARS: [&str; 6] = [
@@ -87,7 +87,7 @@ impl Marks {
 
 impl Units {
     pub(super) fn of(inventory: &Inventory) -> Self {
-        let temporary = temporary(inventory);
+        let temporary = scope::in_the_making(inventory);
         let count = inventory.directories.len();
         let mut marks = vec![Marks::default(); count];
         for entry in &inventory.entries {
@@ -162,18 +162,6 @@ impl Units {
         units.sort_by(|a, b| order::subjects(inventory, a.0.subject, b.0.subject));
         units
     }
-}
-
-/// By directory: whether it, or one above it, has the name of our temporary files.
-fn temporary(inventory: &Inventory) -> Vec<bool> {
-    let mut temporary = vec![false; inventory.directories.len()];
-    for id in inventory.directory_ids() {
-        let row = inventory.directory(id);
-        temporary[id.0 as usize] = row.parent.is_some_and(|parent| {
-            temporary[parent.0 as usize] || is_own_temporary(inventory.directory_name(row))
-        });
-    }
-    temporary
 }
 
 /// The models to which sidecars may belong, by their directory and the beginning of the name.
