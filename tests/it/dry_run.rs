@@ -49,6 +49,8 @@ fn actions(report: &Value) -> Vec<String> {
             let fields = action.as_object_mut().unwrap();
             fields.remove("status");
             fields.remove("note");
+            // It has the time in it too.
+            fields.remove("to_base64");
             list.push(format!(
                 "{} {}",
                 operation["operation"],
