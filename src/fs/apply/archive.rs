@@ -150,6 +150,12 @@ impl<'a> Run<'a> {
             .map_err(with("cannot write the manifest"))?;
         let mut arrived = false;
         let moved = publish(members, made, &lines, &parent, &mut arrived);
+        if arrived {
+            self.archives.sync_later(&parent)?;
+            for member in members {
+                self.archives.sync_later(&*member.found.parent)?;
+            }
+        }
         self.opened(model.archive)?.settle(&lines, arrived);
         moved.map(Step::done)
     }
@@ -244,6 +250,7 @@ impl<'a> Run<'a> {
             line.time = self.surroundings.now;
         }
         self.open_archive(version.archive)?;
+        self.archives.sync()?;
         let archive = self.opened(version.archive)?;
         let before = archive.digests.clone();
         for line in &lines {
@@ -357,15 +364,15 @@ fn publish(
         done.push((member, name, copied));
     }
     *arrived = true;
-    dir::sync(parent)?;
+    if done.iter().any(|(.., copied)| *copied) {
+        // A copy has to last before its original goes.
+        dir::sync(parent)?;
+    }
     for (member, _, copied) in &done {
         if *copied {
             remove_found(&member.found, Some(&member.found.open()?))?;
             freed += frees(&member.found);
         }
-    }
-    if let Some(member) = members.first() {
-        dir::sync(&*member.found.parent)?;
     }
     Ok(freed)
 }

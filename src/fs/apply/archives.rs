@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use super::step::Halt;
@@ -18,7 +18,12 @@ use crate::plan::entry::{Inventory, Owner};
 #[derive(Default)]
 pub struct Archives {
     open: HashMap<usize, OpenArchive>,
+    /// Directories of which names were changed, by device and inode.
+    unsynced: HashMap<(u64, u64), OwnedFd>,
 }
+
+/// How many directories wait to be synced at once.
+const UNSYNCED: usize = 64;
 
 /// One of them: its directory, its records, and the digests of what it holds now.
 pub struct OpenArchive {
@@ -32,12 +37,43 @@ impl Archives {
     /// Brings the lists of digests up to date; what failed, by path.
     pub fn close(&mut self, inventory: &Inventory) -> Vec<(PathBuf, String)> {
         let mut faults = Vec::new();
+        // The list says that a file arrived, so its name has to last first.
+        if let Err(error) = self.sync() {
+            let archives = self.open.drain();
+            return archives
+                .map(|(index, _)| (shown(inventory, index, DIGESTS), error.to_string()))
+                .collect();
+        }
         for (index, archive) in self.open.drain() {
             if let Err(error) = archive.books.write_digests(&archive.digests) {
                 faults.push((shown(inventory, index, DIGESTS), error.to_string()));
             }
         }
         faults
+    }
+}
+
+impl Archives {
+    /// Makes a change of names last, in time: the manifest is synced before a rename, and the list
+    /// of digests written after, so that in between either place is the right one. A sync for
+    /// each of many models would take longer than reading them.
+    pub fn sync_later(&mut self, dir: impl AsFd) -> io::Result<()> {
+        let seen = dir::look_at(&dir)?.identity();
+        let waiting = self.unsynced.entry(seen);
+        if let std::collections::hash_map::Entry::Vacant(place) = waiting {
+            place.insert(dir.as_fd().try_clone_to_owned()?);
+        }
+        if self.unsynced.len() < UNSYNCED {
+            return Ok(());
+        }
+        self.sync()
+    }
+
+    /// Makes all of them last.
+    pub fn sync(&mut self) -> io::Result<()> {
+        let mut all: Vec<_> = self.unsynced.drain().collect();
+        all.sort_by_key(|(identity, _)| *identity);
+        all.iter().try_for_each(|(_, dir)| dir::sync(dir))
     }
 }
 
