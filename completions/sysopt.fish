@@ -28,7 +28,7 @@ complete -c sysopt -n "__fish_sysopt_needs_command" -s C -l base -d 'What relati
 complete -c sysopt -n "__fish_sysopt_needs_command" -s c -l config -d 'This configuration file' -r -F
 complete -c sysopt -n "__fish_sysopt_needs_command" -l format -d 'Report as text, json or prometheus' -r -f -a "text\t'For people; the default'
 json\t'One JSON document, also when the run fails'
-prometheus\t'The text format of Prometheus, for status; not in this version'"
+prometheus\t'The text format of Prometheus, for status'"
 complete -c sysopt -n "__fish_sysopt_needs_command" -l color -d 'Use colour: auto, always or never' -r -f -a "auto\t'Where the output is a terminal; the default'
 always\t'Also in files and pipes'
 never\t'Nowhere'"
@@ -64,7 +64,7 @@ complete -c sysopt -n "__fish_sysopt_using_subcommand cycle" -s C -l base -d 'Wh
 complete -c sysopt -n "__fish_sysopt_using_subcommand cycle" -s c -l config -d 'This configuration file' -r -F
 complete -c sysopt -n "__fish_sysopt_using_subcommand cycle" -l format -d 'Report as text, json or prometheus' -r -f -a "text\t'For people; the default'
 json\t'One JSON document, also when the run fails'
-prometheus\t'The text format of Prometheus, for status; not in this version'"
+prometheus\t'The text format of Prometheus, for status'"
 complete -c sysopt -n "__fish_sysopt_using_subcommand cycle" -l color -d 'Use colour: auto, always or never' -r -f -a "auto\t'Where the output is a terminal; the default'
 always\t'Also in files and pipes'
 never\t'Nowhere'"
@@ -88,7 +88,7 @@ complete -c sysopt -n "__fish_sysopt_using_subcommand archive-models" -s C -l ba
 complete -c sysopt -n "__fish_sysopt_using_subcommand archive-models" -s c -l config -d 'This configuration file' -r -F
 complete -c sysopt -n "__fish_sysopt_using_subcommand archive-models" -l format -d 'Report as text, json or prometheus' -r -f -a "text\t'For people; the default'
 json\t'One JSON document, also when the run fails'
-prometheus\t'The text format of Prometheus, for status; not in this version'"
+prometheus\t'The text format of Prometheus, for status'"
 complete -c sysopt -n "__fish_sysopt_using_subcommand archive-models" -l color -d 'Use colour: auto, always or never' -r -f -a "auto\t'Where the output is a terminal; the default'
 always\t'Also in files and pipes'
 never\t'Nowhere'"
@@ -104,7 +104,7 @@ complete -c sysopt -n "__fish_sysopt_using_subcommand restore-models" -s C -l ba
 complete -c sysopt -n "__fish_sysopt_using_subcommand restore-models" -s c -l config -d 'This configuration file' -r -F
 complete -c sysopt -n "__fish_sysopt_using_subcommand restore-models" -l format -d 'Report as text, json or prometheus' -r -f -a "text\t'For people; the default'
 json\t'One JSON document, also when the run fails'
-prometheus\t'The text format of Prometheus, for status; not in this version'"
+prometheus\t'The text format of Prometheus, for status'"
 complete -c sysopt -n "__fish_sysopt_using_subcommand restore-models" -l color -d 'Use colour: auto, always or never' -r -f -a "auto\t'Where the output is a terminal; the default'
 always\t'Also in files and pipes'
 never\t'Nowhere'"
@@ -132,7 +132,7 @@ complete -c sysopt -n "__fish_sysopt_using_subcommand rotate-logs" -s C -l base 
 complete -c sysopt -n "__fish_sysopt_using_subcommand rotate-logs" -s c -l config -d 'This configuration file' -r -F
 complete -c sysopt -n "__fish_sysopt_using_subcommand rotate-logs" -l format -d 'Report as text, json or prometheus' -r -f -a "text\t'For people; the default'
 json\t'One JSON document, also when the run fails'
-prometheus\t'The text format of Prometheus, for status; not in this version'"
+prometheus\t'The text format of Prometheus, for status'"
 complete -c sysopt -n "__fish_sysopt_using_subcommand rotate-logs" -l color -d 'Use colour: auto, always or never' -r -f -a "auto\t'Where the output is a terminal; the default'
 always\t'Also in files and pipes'
 never\t'Nowhere'"
@@ -152,7 +152,7 @@ complete -c sysopt -n "__fish_sysopt_using_subcommand clean-cache" -s C -l base 
 complete -c sysopt -n "__fish_sysopt_using_subcommand clean-cache" -s c -l config -d 'This configuration file' -r -F
 complete -c sysopt -n "__fish_sysopt_using_subcommand clean-cache" -l format -d 'Report as text, json or prometheus' -r -f -a "text\t'For people; the default'
 json\t'One JSON document, also when the run fails'
-prometheus\t'The text format of Prometheus, for status; not in this version'"
+prometheus\t'The text format of Prometheus, for status'"
 complete -c sysopt -n "__fish_sysopt_using_subcommand clean-cache" -l color -d 'Use colour: auto, always or never' -r -f -a "auto\t'Where the output is a terminal; the default'
 always\t'Also in files and pipes'
 never\t'Nowhere'"
@@ -168,7 +168,7 @@ complete -c sysopt -n "__fish_sysopt_using_subcommand status" -s C -l base -d 'W
 complete -c sysopt -n "__fish_sysopt_using_subcommand status" -s c -l config -d 'This configuration file' -r -F
 complete -c sysopt -n "__fish_sysopt_using_subcommand status" -l format -d 'Report as text, json or prometheus' -r -f -a "text\t'For people; the default'
 json\t'One JSON document, also when the run fails'
-prometheus\t'The text format of Prometheus, for status; not in this version'"
+prometheus\t'The text format of Prometheus, for status'"
 complete -c sysopt -n "__fish_sysopt_using_subcommand status" -l color -d 'Use colour: auto, always or never' -r -f -a "auto\t'Where the output is a terminal; the default'
 always\t'Also in files and pipes'
 never\t'Nowhere'"
@@ -185,7 +185,7 @@ complete -c sysopt -n "__fish_sysopt_using_subcommand config" -s C -l base -d 'W
 complete -c sysopt -n "__fish_sysopt_using_subcommand config" -s c -l config -d 'This configuration file' -r -F
 complete -c sysopt -n "__fish_sysopt_using_subcommand config" -l format -d 'Report as text, json or prometheus' -r -f -a "text\t'For people; the default'
 json\t'One JSON document, also when the run fails'
-prometheus\t'The text format of Prometheus, for status; not in this version'"
+prometheus\t'The text format of Prometheus, for status'"
 complete -c sysopt -n "__fish_sysopt_using_subcommand config" -l color -d 'Use colour: auto, always or never' -r -f -a "auto\t'Where the output is a terminal; the default'
 always\t'Also in files and pipes'
 never\t'Nowhere'"

@@ -93,8 +93,7 @@ pub struct GlobalArgs {
     /// Report as text, json or prometheus
     ///
     /// How stdout reports. text is for people, and the default. json is one JSON document, also
-    /// when the run fails. prometheus is the text format of Prometheus, for status; it is not in
-    /// this version, and a usage error.
+    /// when the run fails. prometheus is the text format of Prometheus, for status alone.
     #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     #[arg(
         default_value_t,
@@ -152,8 +151,9 @@ pub enum Command {
     /// plans are made before anything is changed. An item that fails does not stop the rest: it is
     /// in the report, and the exit code is 3.
     ///
-    /// In this version every operation is due in every cycle: intervals, backing off after failures
-    /// and filesystem pressure are configured and checked, but have no effect yet.
+    /// A cycle that is started before its time, or while failures hold it back, is skipped with
+    /// code 0 and says when it is due. Cache, logs and models have intervals of their own, and are
+    /// due at once on a filesystem that is nearly full.
     #[command(after_help = help::short(help::Page::Cycle))]
     #[command(after_long_help = help::long(help::Page::Cycle))]
     Cycle(Cycle),
@@ -230,7 +230,7 @@ pub enum Format {
     Text,
     /// One JSON document, also when the run fails
     Json,
-    /// The text format of Prometheus, for status; not in this version
+    /// The text format of Prometheus, for status
     Prometheus,
 }
 

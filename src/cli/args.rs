@@ -10,8 +10,7 @@ use clap::{ArgGroup, Args, ValueEnum, ValueHint};
 pub struct Cycle {
     /// Run every operation now, due or not
     ///
-    /// In this version every operation is due in every cycle. It also lifts the suspension of age
-    /// rules after the clock has jumped.
+    /// Also while backing off. It lifts the suspension of age rules after the clock has jumped, too.
     #[arg(long)]
     pub force: bool,
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
@@ -111,9 +111,22 @@ impl Books {
     /// # Errors
     /// Those of `renameat2(2)`.
     pub fn set_aside(&self, name: &str, stamp: &str) -> io::Result<String> {
-        let aside = format!("{name}.corrupt-{stamp}");
-        dir::rename_new(&self.dir, name.as_ref(), &self.dir, aside.as_ref())?;
-        Ok(aside)
+        let mut aside = format!("{name}.corrupt-{stamp}");
+        for number in 2.. {
+            match dir::rename_new(&self.dir, name.as_ref(), &self.dir, aside.as_ref()) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    aside = format!("{name}.corrupt-{stamp}-{number}");
+                }
+                other => return other.map(|()| aside),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+}
+
+impl AsFd for Books {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
     }
 }
 
@@ -158,6 +171,29 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()?;
     made.publish(name)?;
     dir::sync(&parent)
+}
+
+/// Replaces the file of metrics, atomically, mode 0644, with its directory's owner.
+///
+/// # Errors
+/// Something other than a regular file has its name; else those of writing: the old metrics are
+/// then still there.
+pub fn write_textfile(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let (parent, name) = split(path)?;
+    let parent = dir::open_root(parent)?;
+    match dir::look(&parent, name) {
+        Ok(seen) if !seen.is_file() => {
+            let why = "it is there, and not a regular file";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let owner = Owner {
+        mode: 0o644,
+        ..dir::look_at(&parent)?.stat.owner
+    };
+    replace(&parent, name, bytes, owner)
 }
 
 /// The open records of an archive.

@@ -4,8 +4,8 @@
 //! doing the same work and from reporting each other's changes as surprises.
 
 use std::io;
-use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::FlockOperation;
@@ -46,6 +46,49 @@ impl Locks {
     pub fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
+
+    /// Locks one more directory, waiting for others until `deadline`, or until `stop` says so.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] where another holds it after that time, [`LockError::Stopped`] where a
+    /// signal came before.
+    pub fn add(
+        &mut self,
+        path: &Path,
+        dir: impl AsFd,
+        deadline: Option<Instant>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<(), LockError> {
+        let refused = |error: io::Error| LockError::Refused(path.to_path_buf(), error);
+        // A descriptor of its own: locks belong to the open file, and roots are shared.
+        let own = dir::reopen_dir(dir).map_err(refused)?;
+        while let Err(error) = rustix::fs::flock(&own, FlockOperation::NonBlockingLockExclusive) {
+            match error {
+                Errno::WOULDBLOCK => {
+                    if stop() {
+                        return Err(LockError::Stopped(path.to_path_buf()));
+                    }
+                    if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                        return Err(LockError::Held(path.to_path_buf()));
+                    }
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                Errno::INTR => {}
+                // Filesystems without locks (some network ones): safety does not depend on it.
+                Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL => break,
+                other => return Err(refused(other.into())),
+            }
+        }
+        self.held.push(own);
+        Ok(())
+    }
+}
+
+/// Whether somebody holds the lock of a directory, as far as that can be told.
+#[must_use]
+pub fn is_held(dir: impl AsFd) -> bool {
+    let ask = |dir: OwnedFd| rustix::fs::flock(&dir, FlockOperation::NonBlockingLockShared);
+    dir::reopen_dir(dir).is_ok_and(|dir| ask(dir) == Err(Errno::WOULDBLOCK))
 }
 
 /// Locks all directories that exist, waiting for others as long as `wait` and until `stop` says
@@ -58,28 +101,7 @@ pub fn acquire(roots: &Roots, wait: Duration, stop: &dyn Fn() -> bool) -> Result
     let deadline = Instant::now().checked_add(wait);
     let mut locks = Locks::default();
     for (path, fd) in roots.by_identity() {
-        let refused = |error: io::Error| LockError::Refused(path.clone(), error);
-        // A descriptor of its own: locks belong to the open file, and roots are shared.
-        let own = dir::reopen_dir(fd).map_err(refused)?;
-        while let Err(error) = rustix::fs::flock(&own, FlockOperation::NonBlockingLockExclusive) {
-            match error {
-                Errno::WOULDBLOCK => {
-                    let over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-                    if stop() {
-                        return Err(LockError::Stopped(path));
-                    }
-                    if over {
-                        return Err(LockError::Held(path));
-                    }
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                Errno::INTR => {}
-                // Filesystems without locks (some network ones): safety does not depend on it.
-                Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL => break,
-                other => return Err(refused(other.into())),
-            }
-        }
-        locks.held.push(own);
+        locks.add(&path, fd, deadline, stop)?;
     }
     Ok(locks)
 }

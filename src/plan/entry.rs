@@ -44,6 +44,19 @@ pub enum Role {
 }
 
 impl Role {
+    /// Its name in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Models => "models",
+            Self::Logs => "logs",
+            Self::Cache => "cache",
+            Self::Garbage => "garbage",
+            Self::Archive => "archive",
+            Self::Target => "target",
+        }
+    }
+
     /// The word that people use for a directory of this role.
     #[must_use]
     pub const fn noun(self) -> &'static str {

@@ -90,6 +90,9 @@ impl Serialize for Report<'_> {
         if let Some(words) = &run.skipped {
             map.serialize_entry("skipped", words)?;
         }
+        if let Some(schedule) = &run.schedule {
+            map.serialize_entry("schedule", schedule)?;
+        }
         map.end()
     }
 }

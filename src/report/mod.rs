@@ -13,9 +13,11 @@ pub mod model;
 pub mod name;
 pub mod out;
 pub mod progress;
+pub mod prometheus;
 pub mod rows;
 #[cfg(test)]
 mod sample;
+pub mod schedule;
 pub mod status;
 mod status_text;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::message;
 use super::rows::Rows;
+use super::schedule::Schedule;
 use super::trouble::{Failure, Trouble};
 use crate::plan::action::{Action, Operation, OperationPlan, Plan, shown_subject};
 use crate::plan::agents::Effect;
@@ -43,6 +44,8 @@ pub struct Run<'a> {
     /// Share of successes where it is not that of the operations in the plan (one that was not due
     /// counts with its last result).
     pub success_rate: Option<f64>,
+    /// What was due, and when the rest is; only of a cycle.
+    pub schedule: Option<Schedule>,
     /// Load before; only of a cycle.
     pub before: Option<Metrics>,
     /// Load after; only of a cycle.

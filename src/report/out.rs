@@ -10,7 +10,7 @@ use super::look::{Color, Look};
 use super::model::{Report, Run};
 use super::name;
 use super::status::StatusReport;
-use super::{status_text, text};
+use super::{prometheus, status_text, text};
 
 /// What stdout carries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub enum Format {
     Text,
     /// One JSON document.
     Json,
+    /// Metrics; of `status` alone.
+    Prometheus,
 }
 
 /// Stdout and stderr, as this run uses them.
@@ -76,7 +78,7 @@ impl Out {
         let _ = write_complaints(report, &mut stderr).and_then(|()| stderr.flush());
         stdout(|out| match self.format {
             Format::Json => write_json(&report, self.terminal, out),
-            Format::Text => text::write(report, self.look, !self.shared, out),
+            Format::Text | Format::Prometheus => text::write(report, self.look, !self.shared, out),
         })
     }
 
@@ -94,6 +96,7 @@ impl Out {
         stdout(|out| match self.format {
             Format::Json => write_json(status, self.terminal, out),
             Format::Text => status_text::write(status, self.look, out),
+            Format::Prometheus => out.write_all(prometheus::write(&status.gauges).as_bytes()),
         })
     }
 

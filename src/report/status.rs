@@ -8,6 +8,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
 use super::json::{optional_path_entry, path_entry};
+use super::prometheus::Gauges;
 use crate::plan::action::Operation;
 use crate::plan::entry::Role;
 use crate::plan::host::Metrics;
@@ -31,8 +32,10 @@ pub struct StatusReport {
     pub consecutive_failures: u32,
     /// Until when failures hold the next cycle back.
     pub backing_off_until: Option<Time>,
-    /// When a cycle would run; `None`: at once.
+    /// When a cycle would run; the instant of the status where it is due.
     pub next_cycle: Option<Time>,
+    /// When the cycle began that is at work now.
+    pub running_since: Option<Time>,
     /// Cycles so far.
     pub total_cycles: u64,
     /// Bytes given back so far.
@@ -55,6 +58,8 @@ pub struct StatusReport {
     pub processes: Value,
     /// Earlier reports, newest first; empty unless asked for.
     pub history: Vec<Value>,
+    /// The same for Prometheus.
+    pub gauges: Gauges,
     /// What the user should know.
     pub warnings: Vec<String>,
 }
@@ -102,7 +107,7 @@ pub struct OperationStatus {
     pub last_success: Option<bool>,
     /// Whether a cycle would run it now.
     pub due: bool,
-    /// When it is due; `None`: in every cycle.
+    /// When it is due; `None`: now, or never because it is switched off.
     pub next_due: Option<Time>,
     /// What it would do, in one line, where that is known.
     pub preview: Option<String>,
@@ -144,6 +149,7 @@ impl Serialize for StatusReport {
         map.serialize_entry("consecutive_failures", &self.consecutive_failures)?;
         map.serialize_entry("backing_off_until", &self.backing_off_until)?;
         map.serialize_entry("next_cycle", &self.next_cycle)?;
+        map.serialize_entry("running_since", &self.running_since)?;
         map.serialize_entry("total_cycles", &self.total_cycles)?;
         map.serialize_entry("total_bytes_freed", &self.total_bytes_freed)?;
         map.serialize_entry("total_items_processed", &self.total_items_processed)?;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::look::{Look, Tone};
 use super::message::count;
 use super::name::{line, path, shorten};
+use super::schedule::ahead;
 use super::status::{DirectoryStatus, OperationStatus, StatusReport};
 use super::text::label;
 use crate::plan::host::Metrics;
@@ -182,6 +183,9 @@ impl Page {
                 line(&cycle.outcome)
             ),
         }];
+        if let Some(began) = status.running_since {
+            parts.push(format!("one began {} and is at work", self.ago(began)));
+        }
         parts.push(match status.next_cycle {
             Some(time) if time > self.now => format!("next {}", self.ahead(time)),
             _ => "next is due now".to_owned(),
@@ -229,7 +233,7 @@ impl Page {
     }
 
     fn ahead(self, time: Time) -> String {
-        format!("in {}", span(time.since(self.now)))
+        ahead(time, self.now)
     }
 
     /// A list, or several by name, each on one line: how many, and the first.

@@ -10,9 +10,11 @@ use super::message::{count, freed, message};
 use super::model::{Report, Verdict, View};
 use super::name::{line, path};
 use super::rows::Rows;
+use super::schedule::Schedule;
 use super::trouble::Trouble;
 use crate::plan::action::Operation;
 use crate::plan::host::Metrics;
+use crate::plan::time::Time;
 
 /// The last line of a dry run.
 pub const UNCHANGED: &str = "nothing was changed (--dry-run)";
@@ -201,6 +203,9 @@ impl Page {
                 writeln!(out, "{}", self.look.paint(&text, Tone::Warn))?;
             }
         }
+        if let Some(schedule) = &run.schedule {
+            self.schedule(schedule, run.started, out)?;
+        }
         if let (Some(before), Some(after)) = (&run.before, &run.after) {
             let load = self.load(before, after);
             writeln!(out, "{}", self.look.paint(&load, Tone::Dim))?;
@@ -225,6 +230,23 @@ impl Page {
         }
         parts.push(took(run.duration));
         writeln!(out, "{}: {}", self.look.paint(word, tone), parts.join(", "))
+    }
+
+    /// What was left out, what ran before its time, and a change of the interval.
+    fn schedule(self, schedule: &Schedule, now: Time, out: &mut dyn Write) -> io::Result<()> {
+        let mut row = |name: &str, words: Option<String>, tone: Tone| match words {
+            None => Ok(()),
+            Some(words) => {
+                let glyph = self.look.paint(self.look.glyph("·", "-"), Tone::Dim);
+                let name = format!("{name:<10}");
+                let name = self.look.paint(&name, Tone::Strong);
+                writeln!(out, "{glyph} {name} {}", self.look.paint(&words, tone))
+            }
+        };
+        row("not due", schedule.waiting(now, label), Tone::Dim)?;
+        row("early", schedule.pressed(label), Tone::Warn)?;
+        let change = schedule.change(self.look.glyph("→", "->"));
+        row("interval", change, Tone::Warn)
     }
 
     fn load(self, before: &Metrics, after: &Metrics) -> String {

@@ -8,8 +8,10 @@ use super::memory::Memory;
 use super::operate::Job;
 use super::session::Session;
 use crate::fs::lease::Use;
+use crate::fs::roots::OpenRoot;
 use crate::fs::{apply, dir, roots};
 use crate::plan::agents::{self, Present, Standing};
+use crate::plan::entry::Role;
 use crate::plan::host::{Disk, Metrics, Ticks};
 use crate::plan::processes::Sample;
 use crate::system::{metrics, open_files, processes};
@@ -93,19 +95,32 @@ fn disks(directories: &Directories) -> Vec<Disk> {
     let mut seen = Vec::new();
     let mut disks = Vec::new();
     for (_, root) in directories.roots.iter() {
-        let (Some(fd), Some(stat)) = (&root.fd, root.seen) else {
-            continue;
-        };
-        if seen.contains(&stat.device) {
-            continue;
-        }
-        seen.push(stat.device);
-        if let Ok(filesystem) = roots::filesystem(fd.as_fd(), stat.device) {
-            let mounted = roots::mount_point(&root.resolved, stat.device);
-            disks.push(metrics::disk(&mounted, &filesystem));
+        if let Some(stat) = root.seen
+            && !seen.contains(&stat.device)
+        {
+            seen.push(stat.device);
+            disks.extend(disk(root));
         }
     }
     disks
+}
+
+fn disk(root: &OpenRoot) -> Option<Disk> {
+    let (fd, device) = (root.fd.as_ref()?, root.seen?.device);
+    let filesystem = roots::filesystem(fd.as_fd(), device).ok()?;
+    let mounted = roots::mount_point(&root.resolved, device);
+    Some(metrics::disk(&mounted, &filesystem))
+}
+
+/// The used share, in percent, of the fullest filesystem that has a directory of these roles.
+#[must_use]
+pub fn fullest(directories: &Directories, roles: &[Role]) -> Option<f64> {
+    directories
+        .roots
+        .iter()
+        .filter(|(_, root)| roles.contains(&root.spec.role))
+        .filter_map(|(_, root)| disk(root)?.used_percent)
+        .max_by(f64::total_cmp)
 }
 
 /// Asked where the kernel grants no lease on a file.

@@ -4,31 +4,43 @@
 //! undone because a disk is full.
 
 use std::io;
+use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
-use super::evidence::Host;
-use super::operate::Job;
+use super::history::{self, HISTORY};
+use super::operate::{self, Job, Seen};
 use super::session::{Early, Session};
+use super::{directories, timetable};
 use crate::exit::Exit;
 use crate::fs::books::Books;
-use crate::plan::outcome::Status;
-use crate::report::model::{self, Report, Run, View};
+use crate::fs::lock::{self, Locks};
+use crate::plan::action::Operation;
+use crate::report::model::{self, Run, View};
 use crate::schedule::state::{Finished, LastRun, SCHEMA, State};
 
 const STATE: &str = "state.json";
-const HISTORY: &str = "history.jsonl";
+
+/// Others hold the state for the instant of a write: no reason to give up.
+const INSTANT: Duration = Duration::from_secs(1);
+
+/// A run by hand has done its work when it comes to write, and waits longer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The state, and where it is kept.
 #[derive(Debug, Default)]
 pub struct Memory {
-    /// As the last run left it.
+    /// As the last run left it; a cycle that crashed is counted in.
     pub state: State,
     /// What went wrong with it, for the report.
     pub warnings: Vec<String>,
+    /// A cycle is at work.
+    pub at_work: bool,
     books: Option<Books>,
     /// The state could not be read, and stands aside from now on.
     corrupt: bool,
+    /// That it cannot be written has been said.
+    unwritable: bool,
+    /// Held by a cycle until it ends: no two cycles with one state.
+    lock: Locks,
 }
 
 impl Memory {
@@ -37,20 +49,21 @@ impl Memory {
     /// # Errors
     /// It was written by a newer version.
     pub fn read_only(session: &Session) -> Result<Self, Early> {
-        let mut memory = Self::read(session)?;
+        let mut memory = Self::default();
+        match Books::open(&session.config.state_directory) {
+            Ok(books) => {
+                memory.load(&books)?;
+                memory.at_work = memory.state.attempt.is_some() && lock::is_held(&books);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => memory.warn("read", session, &error),
+        }
         if memory.corrupt {
             let warning = "the state could not be understood; the next run sets it aside";
             memory.warnings.push(warning.to_owned());
         }
-        Ok(memory)
-    }
-
-    fn read(session: &Session) -> Result<Self, Early> {
-        let mut memory = Self::default();
-        match Books::open(&session.config.state_directory) {
-            Ok(books) => memory.load(&books)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => memory.warn("read", session, &error),
+        if !memory.at_work {
+            memory.recover(session);
         }
         Ok(memory)
     }
@@ -64,23 +77,30 @@ impl Memory {
         })
     }
 
-    /// Reads the state; with `record`, prepares to write it.
+    /// Reads the state and prepares to write it, unless directories were typed. A cycle locks it.
     ///
     /// # Errors
-    /// It was written by a newer version, and is left alone.
-    pub fn open(session: &Session, record: bool) -> Result<Self, Early> {
-        let mut memory = Self::read(session)?;
-        if record {
-            match Books::make(&session.config.state_directory) {
-                Ok(books) => {
-                    books.clear_leftovers(session.now);
-                    memory.books = Some(books);
+    /// Another cycle is at work; or it was written by a newer version, and is left alone.
+    pub fn open(session: &Session, job: &Job<'_>) -> Result<Self, Early> {
+        if job.wanted.typed.is_some() {
+            return Self::read_only(session);
+        }
+        let mut memory = Self::default();
+        match Books::make(&session.config.state_directory) {
+            Ok(books) => {
+                if job.cycle {
+                    memory.lock = lock(session, &books, session.lock_wait.max(INSTANT))?;
                 }
-                // What cannot be read cannot be written either: once is enough.
-                Err(error) if memory.warnings.is_empty() => memory.warn("write", session, &error),
-                Err(_) => {}
+                memory.load(&books)?;
+                books.clear_leftovers(session.now);
+                memory.books = Some(books);
             }
-            memory.set_corrupt_aside(session);
+            // What cannot be opened cannot be written either: once is enough.
+            Err(error) => memory.warn("write", session, &error),
+        }
+        memory.set_corrupt_aside(session);
+        if job.cycle {
+            memory.recover(session);
         }
         Ok(memory)
     }
@@ -90,6 +110,7 @@ impl Memory {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Ok(()),
             Err(error) => {
+                self.corrupt = error.kind() == io::ErrorKind::InvalidData;
                 self.warnings
                     .push(format!("cannot read the state: {error}"));
                 return Ok(());
@@ -97,19 +118,31 @@ impl Memory {
         };
         match serde_json::from_slice::<State>(&bytes) {
             Ok(state) if state.schema == SCHEMA => self.state = state,
-            Ok(state) if is_newer(&state.schema) => {
-                return Err(Early::line(
-                    Exit::Failure,
-                    &format!(
-                        "the state is of schema '{}', which this version does not know; use the \
-                         newer sysopt, or move the state directory away",
-                        state.schema
-                    ),
-                ));
-            }
-            _ => self.corrupt = true,
+            _ => match newer(&bytes) {
+                Some(schema) => {
+                    return Err(Early::line(
+                        Exit::Failure,
+                        &format!(
+                            "the state is of schema '{schema}', which this version does not know; \
+                             use the newer sysopt, or move the state directory away"
+                        ),
+                    ));
+                }
+                None => self.corrupt = true,
+            },
         }
         Ok(())
+    }
+
+    /// A cycle that never ended counts as a failure.
+    fn recover(&mut self, session: &Session) {
+        if let Some(attempt) = self.state.attempt {
+            self.warnings.push(format!(
+                "the cycle that began at {attempt} did not come to its end; it counts as a failure"
+            ));
+            let rules = timetable::rules(&session.config);
+            self.state = std::mem::take(&mut self.state).recovered(&rules.backoff);
+        }
     }
 
     fn set_corrupt_aside(&mut self, session: &Session) {
@@ -127,20 +160,31 @@ impl Memory {
 
     fn warn(&mut self, doing: &str, session: &Session, error: &io::Error) {
         let path = session.config.state_directory.display();
+        self.unwritable |= doing == "write";
         self.warnings
             .push(format!("cannot {doing} the state in '{path}': {error}"));
     }
 
     /// Writes down that a cycle begins, so that one that crashes is found.
     pub fn begin(&mut self, session: &Session, job: &Job<'_>) {
-        if !job.cycle {
-            return;
+        if job.cycle {
+            self.replace(session, |state| state.begun(session.now));
         }
-        let state = self.with_schema().begun(session.now);
-        if let Some(error) = self.write(&state) {
+    }
+
+    /// Writes down that the run ended before it did anything.
+    pub fn abandon(&mut self, session: &Session, job: &Job<'_>) {
+        if job.cycle {
+            self.replace(session, State::abandoned);
+        }
+    }
+
+    fn replace(&mut self, session: &Session, next: impl FnOnce(State) -> State) {
+        let Some(books) = &self.books else { return };
+        self.state = next(with_schema(std::mem::take(&mut self.state)));
+        if let Err(error) = write(books, &self.state) {
             self.warn("write", session, &error);
         }
-        self.state = state;
     }
 
     /// Writes down what the run did; warnings.
@@ -149,92 +193,121 @@ impl Memory {
         session: &Session,
         job: &Job<'_>,
         run: &Run<'_>,
-        host: &Host,
+        seen: &Seen,
     ) -> Vec<String> {
-        let Some(books) = &self.books else {
+        if self.books.is_none() {
             return Vec::new();
-        };
-        let finished = Finished {
-            started: session.now,
-            duration: session.started.elapsed(),
-            outcome: model::verdict(run).name(),
-            operations: model::operations(run).map(last_run(session)).collect(),
-            processes: host
-                .remember(&session.config.policies, run.outcome)
-                .unwrap_or_else(|| self.state.processes.clone()),
-        };
-        let state = self.with_schema().finished(&finished, job.cycle);
-        let mut warnings = Vec::new();
-        let mut note = |result: io::Result<()>, what: &str| {
-            if let Err(error) = result {
-                warnings.push(format!("the run is not recorded in {what}: {error}"));
-            }
-        };
-        note(
-            to_json(&state).and_then(|bytes| books.write(STATE, &bytes)),
-            STATE,
-        );
-        if job.cycle {
-            let keep = session.config.history_keep;
-            note(append_history(books, run, keep), HISTORY);
         }
-        self.state = state;
+        let mut warnings = Vec::new();
+        let finished = self.finished(session, run, seen);
+        let result = if job.cycle {
+            self.finish_cycle(session, run, &finished, &mut warnings)
+        } else {
+            self.finish_by_hand(session, &finished)
+        };
+        if let Err(error) = result
+            && !self.unwritable
+        {
+            warnings.push(format!("the run is not recorded in {STATE}: {error}"));
+        }
         warnings
     }
 
-    fn with_schema(&self) -> State {
-        State {
-            schema: SCHEMA.to_owned(),
-            ..self.state.clone()
+    /// The history first: a cycle that is counted has its line.
+    fn finish_cycle(
+        &mut self,
+        session: &Session,
+        run: &Run<'_>,
+        finished: &Finished,
+        warnings: &mut Vec<String>,
+    ) -> io::Result<()> {
+        let Some(books) = &self.books else {
+            return Ok(());
+        };
+        let keep = session.config.history_keep;
+        match history::append(books, run, keep, &session.now.stamp()) {
+            Ok(warning) => warnings.extend(warning),
+            Err(error) if !self.unwritable => {
+                warnings.push(format!("the run is not recorded in {HISTORY}: {error}"));
+            }
+            Err(_) => {}
+        }
+        let next = self.after_cycle(session, finished);
+        let written = write(books, &next);
+        self.state = next;
+        written
+    }
+
+    fn finished(&self, session: &Session, run: &Run<'_>, seen: &Seen) -> Finished {
+        Finished {
+            started: session.now,
+            duration: session.started.elapsed(),
+            outcome: model::verdict(run).name(),
+            exit_code: run.exit,
+            operations: model::operations(run).map(last_run(session, run)).collect(),
+            jumped: seen.jumped,
+            processes: seen
+                .host
+                .remember(&session.config.policies, run.outcome)
+                .unwrap_or_else(|| self.state.processes.clone()),
         }
     }
 
-    fn write(&self, state: &State) -> Option<io::Error> {
-        let books = self.books.as_ref()?;
-        to_json(state)
-            .and_then(|bytes| books.write(STATE, &bytes))
-            .err()
+    /// The state after a cycle.
+    fn after_cycle(&self, session: &Session, finished: &Finished) -> State {
+        let enabled = timetable::enabled(&session.config);
+        let backoff = timetable::rules(&session.config).backoff;
+        with_schema(self.state.clone()).finished_cycle(finished, &enabled, &backoff)
+    }
+
+    /// Others may have written since this run began, so it adds to what is there now.
+    fn finish_by_hand(&mut self, session: &Session, finished: &Finished) -> io::Result<()> {
+        let Some(books) = &self.books else {
+            return Ok(());
+        };
+        let busy = |early: Early| {
+            let words = early.errors.into_iter().map(|failure| failure.error);
+            io::Error::other(words.collect::<Vec<_>>().join(", "))
+        };
+        let _lock = lock(session, books, session.lock_wait.max(PATIENCE)).map_err(busy)?;
+        let mut now = Self::default();
+        now.load(books).map_err(busy)?;
+        write(books, &with_schema(now.state).finished(finished))
     }
 }
 
-/// Earlier reports, newest first; those that cannot be understood are left out.
-#[must_use]
-pub fn history(session: &Session, count: usize) -> Vec<Value> {
-    Books::open(&session.config.state_directory)
-        .and_then(|books| books.read(HISTORY))
-        .ok()
-        .flatten()
-        .map(|bytes| {
-            lines(&bytes)
-                .rev()
-                .filter_map(|line| serde_json::from_slice(line).ok())
-                .filter(|report: &Value| report.get("schema").is_some())
-                .take(count)
-                .collect()
-        })
-        .unwrap_or_default()
+fn lock(session: &Session, books: &Books, wait: Duration) -> Result<Locks, Early> {
+    let stop = || session.signals.received().is_some();
+    let path = directories::shown(&session.config.base, &session.config.state_directory);
+    let deadline = Instant::now().checked_add(wait);
+    let mut locks = Locks::default();
+    locks
+        .add(&path, books, deadline, &stop)
+        .map_err(|error| operate::not_locked(&error))?;
+    Ok(locks)
 }
 
-fn is_newer(schema: &str) -> bool {
-    let number = |schema: &str| {
-        let (name, number) = schema.split_once('/')?;
-        Some((name == "sysopt.state", number.parse::<u32>().ok()?))
-    };
-    match (number(schema), number(SCHEMA)) {
-        (Some((true, theirs)), Some((_, ours))) => theirs > ours,
-        _ => false,
+/// The schema of a state that a newer version wrote.
+fn newer(bytes: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        schema: String,
     }
+    let number = |schema: &str| schema.strip_prefix("sysopt.state/")?.parse::<u32>().ok();
+    let head: Head = serde_json::from_slice(bytes).ok()?;
+    (number(&head.schema)? > number(SCHEMA)?).then_some(head.schema)
 }
 
-fn last_run(session: &Session) -> impl Fn(View<'_>) -> (crate::plan::action::Operation, LastRun) {
+fn last_run(session: &Session, run: &Run<'_>) -> impl Fn(View<'_>) -> (Operation, LastRun) {
     let timestamp = Some(session.now);
+    let ended = run.outcome.is_some_and(|outcome| outcome.ended.is_some());
     move |view| {
-        let done = |status: &&Status| **status == Status::Done;
-        let statuses = view.outcome.map_or(&[][..], |outcome| &outcome.statuses);
+        let tally = view.tally();
         let last = LastRun {
             timestamp,
             success: view.success(),
-            items_processed: statuses.iter().filter(done).count() as u64,
+            unfinished: ended && tally.not_reached + tally.deferred > 0,
+            items_processed: tally.done,
             bytes_freed: view.bytes_freed().unwrap_or(0),
             duration_seconds: view
                 .outcome
@@ -244,33 +317,15 @@ fn last_run(session: &Session) -> impl Fn(View<'_>) -> (crate::plan::action::Ope
     }
 }
 
-fn to_json(state: &State) -> io::Result<Vec<u8>> {
+fn with_schema(state: State) -> State {
+    State {
+        schema: SCHEMA.to_owned(),
+        ..state
+    }
+}
+
+fn write(books: &Books, state: &State) -> io::Result<()> {
     let mut bytes = serde_json::to_vec_pretty(state)?;
     bytes.push(b'\n');
-    Ok(bytes)
-}
-
-/// Whole lines; a torn one at the end is none.
-fn lines(bytes: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
-    bytes
-        .split_inclusive(|byte| *byte == b'\n')
-        .filter(|line| line.ends_with(b"\n") && line.len() > 1)
-}
-
-fn append_history(books: &Books, run: &Run<'_>, keep: usize) -> io::Result<()> {
-    let old = books.read(HISTORY)?.unwrap_or_default();
-    let line = {
-        let mut run = run.clone();
-        run.brief = true;
-        serde_json::to_vec(&Report::new(&run))?
-    };
-    let mut all: Vec<&[u8]> = lines(&old).collect();
-    let from = all.len().saturating_sub(keep.saturating_sub(1));
-    all.drain(..from);
-    let mut bytes = all.concat();
-    if keep > 0 {
-        bytes.extend_from_slice(&line);
-        bytes.push(b'\n');
-    }
-    books.write(HISTORY, &bytes)
+    books.write(STATE, &bytes)
 }

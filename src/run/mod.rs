@@ -4,6 +4,8 @@ mod configure;
 mod directories;
 mod evidence;
 mod explain;
+mod export;
+mod history;
 mod machine;
 mod memory;
 mod operate;
@@ -11,6 +13,7 @@ mod overrides;
 mod restore;
 mod session;
 mod status;
+mod timetable;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -40,7 +43,7 @@ pub enum End {
 #[must_use]
 pub fn run(cli: Cli) -> End {
     let name = name(&cli.command);
-    let out = match session::streams(&cli.global) {
+    let out = match session::streams(&cli.global, name) {
         Ok(out) => out,
         Err(early) => {
             return End::Code(report_unstarted(
@@ -194,7 +197,7 @@ fn one(
     };
     match explain {
         Some(path) => explain::explain(session, &job, path),
-        None => operate::operate(session, &job),
+        None => operate::operate(session, job),
     }
 }
 
@@ -206,7 +209,7 @@ fn run_cycle(session: &Session, cycle: &cli::Cycle) -> Exit {
             return session.report_early("cycle", early);
         }
     };
-    operate::operate(session, &cycle_job(session, cycle, timeout))
+    operate::operate(session, cycle_job(session, cycle, timeout))
 }
 
 fn cycle_job<'a>(session: &Session, cycle: &cli::Cycle, timeout: Option<Duration>) -> Job<'a> {

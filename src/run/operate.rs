@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use super::directories::{self, Directories, Wanted};
 use super::evidence::{self, Basis, Host, Quiet};
+use super::export;
 use super::machine::{Machine, host, read_metrics, sample, writers};
 use super::memory::Memory;
 use super::session::{Early, Session};
+use super::timetable::{self, Skipped};
 use crate::exit::Exit;
 use crate::fs::apply::{self, Surroundings};
 use crate::fs::lock::{self, LockError, Locks};
@@ -14,10 +16,10 @@ use crate::fs::scan::{self, Scan};
 use crate::fs::{books, manifest};
 use crate::plan::action::{Operation, Plan};
 use crate::plan::entry::{Inventory, Role};
-use crate::plan::outcome::{Ended, Outcome};
+use crate::plan::outcome::{Ended, Outcome, Status};
 use crate::plan::policy::Policies;
-use crate::plan::restore;
-use crate::plan::{agents, garbage};
+use crate::plan::{agents, garbage, reason, restore};
+use crate::report::message;
 use crate::report::model::{self, Run, Verdict};
 use crate::report::progress;
 use crate::report::trouble::Failure;
@@ -61,60 +63,91 @@ pub fn roles(operation: Operation) -> &'static [Role] {
 }
 
 /// Carries out a job and reports it; the exit code.
-pub fn operate(session: &Session, job: &Job<'_>) -> Exit {
+pub fn operate(session: &Session, job: Job<'_>) -> Exit {
+    let command = job.command;
     match perform(session, job) {
         Ok(exit) => exit,
-        Err(early) => session.report_early(job.command, early),
+        Err(early) => session.report_early(command, early),
     }
 }
 
 /// The one place that knows of dry runs.
-fn perform(session: &Session, job: &Job<'_>) -> Result<Exit, Early> {
+fn perform(session: &Session, mut job: Job<'_>) -> Result<Exit, Early> {
     let dry_run = session.cli.dry_run;
     if !dry_run {
         session.refuse_stray(job.command, job.wanted.typed.is_some())?;
     }
-    let directories = open(session, job)?;
+    let directories = open(session, &job)?;
     let (_locks, mut memory) = if dry_run {
         (Locks::default(), Memory::read_only(session)?)
     } else {
         let locks = acquire(session, &directories)?;
-        let memory = Memory::open(session, job.wanted.typed.is_none())?;
+        let memory = Memory::open(session, &job)?;
         (locks, memory)
     };
+    let session = &session.resumed();
+    let schedule = match timetable::choose(session, &mut job, &directories, &memory) {
+        Ok(schedule) => schedule,
+        Err(skipped) => return Ok(skip(session, &job, *skipped, memory)),
+    };
+    if !dry_run {
+        memory.begin(session, &job);
+    }
     let ticks = memory.state.processes.host.clone();
     let before = job.cycle.then(|| read_metrics(&directories, Some(&ticks)));
-    let Planned {
-        plan,
-        host,
-        warnings,
-    } = plan(session, job, &directories, &memory)?;
-    memory.warnings.extend(warnings);
+    let planned = plan(session, &job, &directories, &memory);
+    let Planned { plan, seen } = match planned {
+        Ok(planned) => planned,
+        Err(early) => {
+            if !dry_run {
+                memory.abandon(session, &job);
+            }
+            return Err(early);
+        }
+    };
     let outcome = if dry_run {
         Outcome::shown(plan)
     } else {
-        memory.begin(session, job);
-        recount(carry_out(session, job, &directories, plan))
+        recount(carry_out(session, &job, &directories, plan))
     };
-    let start = session.ticks.clone();
-    let after = job
-        .cycle
-        .then(|| read_metrics(&directories, start.as_ref()));
     let mut run = session.run(job.command);
     run.outcome = Some(&outcome);
     run.before = before;
-    run.after = after;
-    run.warnings.extend(directories.notes.iter().cloned());
+    run.schedule = schedule;
+    complete(session, &job, &directories, &mut run);
     run.warnings.append(&mut memory.warnings);
-    if job.cycle && session.config.export_textfile.is_some() {
-        run.warnings.push(NO_EXPORT.to_owned());
+    run.warnings.extend(seen.jumped.then(|| JUMPED.to_owned()));
+    if job.cycle {
+        run.success_rate = Some(timetable::success_rate(session, &run, &memory));
     }
-    let exit = judge(&mut run, &outcome);
+    let exit = judge(&mut run, &job, &outcome);
+    run.exit = exit.code();
     if !dry_run {
-        run.warnings
-            .extend(memory.finish(session, job, &run, &host));
+        let warnings = memory.finish(session, &job, &run, &seen);
+        run.warnings.extend(warnings);
+        timetable::conclude(session, &mut run, &memory);
+        if job.cycle {
+            let failed = export::textfile(session, &memory.state, &outcome.plan, &seen);
+            run.warnings.extend(failed);
+        }
     }
     Ok(session.deliver(&mut run, exit))
+}
+
+/// What a report says of the machine and its directories when the work is done.
+fn complete(session: &Session, job: &Job<'_>, directories: &Directories, run: &mut Run<'_>) {
+    let start = session.ticks.clone();
+    run.after = job.cycle.then(|| read_metrics(directories, start.as_ref()));
+    run.warnings.extend(directories.notes.iter().cloned());
+}
+
+/// A cycle before its time: says when, and leaves nothing.
+fn skip(session: &Session, job: &Job<'_>, skipped: Skipped, memory: Memory) -> Exit {
+    let mut run = session.run(job.command);
+    run.skipped = Some(skipped.words);
+    run.schedule = Some(skipped.schedule);
+    run.warnings = memory.warnings;
+    session.deliver(&mut run, Exit::Success)
 }
 
 /// Opens the directories of a job.
@@ -135,27 +168,37 @@ pub fn open(session: &Session, job: &Job<'_>) -> Result<Directories, Early> {
 
 fn acquire(session: &Session, directories: &Directories) -> Result<Locks, Early> {
     let stop = || session.signals.received().is_some();
-    lock::acquire(&directories.roots, session.lock_wait, &stop).map_err(|error| match error {
-        LockError::Held(_) => Early::line(Exit::Locked, &error),
-        LockError::Refused(..) => Early::line(Exit::Failure, &error),
+    lock::acquire(&directories.roots, session.lock_wait, &stop).map_err(|error| not_locked(&error))
+}
+
+/// How a run ends that cannot have the directories for itself.
+pub fn not_locked(error: &LockError) -> Early {
+    match error {
+        LockError::Held(_) => Early::line(Exit::Locked, error),
+        LockError::Refused(..) => Early::line(Exit::Failure, error),
         LockError::Stopped(_) => Early {
             interrupted: true,
-            ..Early::line(Exit::Partial, &error)
+            ..Early::line(Exit::Partial, error)
         },
-    })
+    }
 }
 
 /// A plan, with what it was made from beside the inventory.
 pub struct Planned {
     /// What will be done.
     pub plan: Plan,
-    /// The processes.
-    pub host: Host,
-    /// What a person should know.
-    pub warnings: Vec<String>,
+    /// What it rests on.
+    pub seen: Seen,
 }
 
-const NO_EXPORT: &str = "[export] textfile is set, and this version writes none";
+/// What a plan rests on beside the inventory.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// The processes.
+    pub host: Host,
+    /// The clock jumped: rules of age are suspended.
+    pub jumped: bool,
+}
 
 const JUMPED: &str = "the clock jumped since the last run, so nothing is judged by its age; \
                       --force overrides";
@@ -181,8 +224,7 @@ pub fn plan(
         };
         return Ok(Planned {
             plan,
-            host: Host::default(),
-            warnings: Vec::new(),
+            seen: Seen::default(),
         });
     }
     let clock = evidence::clock(session.now, &inventory, memory.state.last_run, job.force);
@@ -201,14 +243,10 @@ pub fn plan(
         inventory,
         operations,
     };
+    let jumped = clock.jumped;
     Ok(Planned {
         plan,
-        host,
-        warnings: clock
-            .jumped
-            .then(|| JUMPED.to_owned())
-            .into_iter()
-            .collect(),
+        seen: Seen { host, jumped },
     })
 }
 
@@ -273,7 +311,10 @@ fn recount(mut outcome: Outcome) -> Outcome {
 }
 
 /// The exit code of a run that came to its end.
-pub fn judge(run: &mut Run<'_>, outcome: &Outcome) -> Exit {
+pub fn judge(run: &mut Run<'_>, job: &Job<'_>, outcome: &Outcome) -> Exit {
+    if outcome.ended == Some(Ended::Timeout) {
+        run.errors.push(timed_out(job, outcome));
+    }
     for operation in &outcome.operations {
         for (path, error) in &operation.faults {
             run.errors.push(Failure {
@@ -287,6 +328,21 @@ pub fn judge(run: &mut Run<'_>, outcome: &Outcome) -> Exit {
     match model::verdict(run) {
         Verdict::Success | Verdict::Skipped => Exit::Success,
         Verdict::Partial | Verdict::Failure | Verdict::Interrupted => Exit::Partial,
+    }
+}
+
+fn timed_out(job: &Job<'_>, outcome: &Outcome) -> Failure {
+    let left = outcome
+        .operations
+        .iter()
+        .flat_map(|operation| &operation.statuses)
+        .filter(|status| **status == Status::NotReached)
+        .count() as u64;
+    let limit = job.timeout.map(reason::span).unwrap_or_default();
+    let left = message::count(left, ["item was not reached", "items were not reached"]);
+    Failure {
+        error: format!("--timeout: {limit} had passed before all was done, and {left}"),
+        ..Failure::default()
     }
 }
 

@@ -25,7 +25,7 @@ pub fn restore(session: &Session, args: &cli::RestoreModels) -> Exit {
     let answering = args.list || args.verify || (args.models.is_empty() && !args.all);
     let job = job(session, args, answering);
     if !answering {
-        return operate::operate(session, &job);
+        return operate::operate(session, job);
     }
     match answer(session, args, &job) {
         Ok(exit) => exit,
@@ -117,7 +117,7 @@ fn answer(session: &Session, args: &cli::RestoreModels, job: &Job<'_>) -> Result
     run.outcome = Some(&outcome);
     run.rows = Some(rows);
     run.warnings = memory.warnings;
-    let exit = operate::judge(&mut run, &outcome);
+    let exit = operate::judge(&mut run, job, &outcome);
     Ok(session.deliver(&mut run, exit))
 }
 

@@ -26,6 +26,7 @@ use crate::signal::Signals;
 use crate::system::metrics;
 
 /// One run.
+#[derive(Clone)]
 pub struct Session {
     /// Global options.
     pub cli: GlobalArgs,
@@ -150,14 +151,15 @@ pub fn now() -> Time {
 ///
 /// # Errors
 /// A format that the subcommand does not have.
-pub fn streams(cli: &GlobalArgs) -> Result<Out, Early> {
+pub fn streams(cli: &GlobalArgs, command: &str) -> Result<Out, Early> {
     let format = match cli.format {
         Format::Text => out::Format::Text,
         Format::Json => out::Format::Json,
+        Format::Prometheus if command == "status" => out::Format::Prometheus,
         Format::Prometheus => {
             return Err(Early::line(
                 Exit::Usage,
-                &"--format prometheus is not built yet; text and json are",
+                &"--format prometheus is for status; text and json are for all",
             ));
         }
     };
@@ -205,6 +207,16 @@ impl Session {
             started: Instant::now(),
             ticks: metrics::ticks(),
         })
+    }
+
+    /// The same run, by the clock as it is now: what others wrote while it waited for them is not
+    /// in its future.
+    #[must_use]
+    pub fn resumed(&self) -> Self {
+        Self {
+            now: now(),
+            ..self.clone()
+        }
     }
 
     /// The base is there, and the state is kept where it may be.

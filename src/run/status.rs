@@ -2,11 +2,13 @@
 
 use serde_json::Value;
 
-use super::directories::Wanted;
+use super::directories::{Directories, Wanted};
 use super::machine;
-use super::memory::{self, Memory};
+use super::memory::Memory;
 use super::operate::{self, Job};
 use super::session::{Early, Session};
+use super::timetable;
+use super::{export, history};
 use crate::cli;
 use crate::exit::Exit;
 use crate::plan::action::{Operation, OperationPlan, Plan};
@@ -17,6 +19,7 @@ use crate::plan::time::Time;
 use crate::report::message;
 use crate::report::model;
 use crate::report::status::{DirectoryStatus, LastCycle, OperationStatus, StatusReport};
+use crate::schedule::due;
 use crate::schedule::state::State;
 
 /// Shows it; code 0 also when things are bad.
@@ -37,22 +40,27 @@ fn report(session: &Session, args: &cli::Status) -> Result<StatusReport, Early> 
     let job = job(session);
     let directories = operate::open(session, &job)?;
     let memory = Memory::tolerant(session);
-    let operate::Planned { plan, .. } = operate::plan(session, &job, &directories, &memory)?;
+    let operate::Planned { plan, seen } = operate::plan(session, &job, &directories, &memory)?;
     let directory_rows = directory_rows(&plan.inventory, &session.config.policies);
+    let gauges = export::gauges(session, &memory.state, &plan, &seen);
     let (agents, processes) = listings(&plan, args.agents);
-    let operations = operation_rows(session, plan, &memory.state);
+    let operations = operation_rows(session, plan, &directories, &memory.state);
     let mut warnings = memory.warnings;
     warnings.extend(directories.notes.iter().cloned());
     let state = memory.state;
     let last = state.last_cycle.as_ref();
+    let rules = timetable::rules(&session.config);
+    let interval = state.interval(&rules);
+    let next_cycle = due::cycle(&state, &rules, session.now, false).later();
     Ok(StatusReport {
         timestamp: session.now,
         base: session.config.base.clone(),
         config: session.config.file.clone(),
-        current_interval_seconds: session.config.intervals.optimization.as_secs(),
+        current_interval_seconds: interval.as_secs(),
         consecutive_failures: state.consecutive_failures,
-        backing_off_until: None,
-        next_cycle: None,
+        backing_off_until: next_cycle.filter(|_| state.backoff_steps > 0),
+        next_cycle: Some(next_cycle.unwrap_or(session.now)),
+        running_since: state.attempt.filter(|_| memory.at_work),
         total_cycles: state.totals.cycles,
         total_bytes_freed: state.totals.bytes_freed,
         total_items_processed: state.totals.items_processed,
@@ -70,8 +78,9 @@ fn report(session: &Session, args: &cli::Status) -> Result<StatusReport, Early> 
         processes,
         history: args
             .history
-            .map(|count| memory::history(session, usize::try_from(count).unwrap_or(usize::MAX)))
+            .map(|count| history::read(session, usize::try_from(count).unwrap_or(usize::MAX)))
             .unwrap_or_default(),
+        gauges,
         warnings,
     })
 }
@@ -120,7 +129,14 @@ fn listing(planned: &OperationPlan, all: bool) -> Value {
     }
 }
 
-fn operation_rows(session: &Session, plan: Plan, state: &State) -> Vec<OperationStatus> {
+fn operation_rows(
+    session: &Session,
+    plan: Plan,
+    directories: &Directories,
+    state: &State,
+) -> Vec<OperationStatus> {
+    let rules = timetable::rules(&session.config);
+    let cycle = due::cycle(state, &rules, session.now, false);
     let outcome = Outcome::shown(plan);
     let mut run = session.run("status");
     run.dry_run = true;
@@ -130,13 +146,16 @@ fn operation_rows(session: &Session, plan: Plan, state: &State) -> Vec<Operation
             let operation = view.plan.operation;
             let last = state.operations.get(&operation);
             let enabled = operate::enabled(operation, &session.config.policies);
+            let own = timetable::operation_due(session, operation, directories, state);
+            // What is due waits for the next cycle, which is not due before its own time.
+            let later = own.later().max(cycle.later());
             OperationStatus {
                 operation,
                 enabled,
                 last_run: last.and_then(|last| last.timestamp),
                 last_success: last.map(|last| last.success),
-                due: enabled,
-                next_due: None,
+                due: enabled && later.is_none(),
+                next_due: later.filter(|_| enabled),
                 preview: Some(message::message(view)),
             }
         })
@@ -144,7 +163,7 @@ fn operation_rows(session: &Session, plan: Plan, state: &State) -> Vec<Operation
 }
 
 /// Usage of each directory that exists, every inode once.
-fn directory_rows(inventory: &Inventory, policies: &Policies) -> Vec<DirectoryStatus> {
+pub fn directory_rows(inventory: &Inventory, policies: &Policies) -> Vec<DirectoryStatus> {
     inventory
         .root_ids()
         .filter(|id| inventory.root(*id).top.is_some())

@@ -64,6 +64,7 @@ fn cycle(tree: &Tree, more: &[&str]) -> Value {
         "-C",
         ".",
         "cycle",
+        "--force",
         "--only",
         "agents",
         "--only",

@@ -14,7 +14,7 @@ use crate::require;
 const GARBAGE: &str = "garbage_collection";
 
 fn collect(tree: &Tree) -> Value {
-    let (ran, report) = tree.json(&["-v", "-C", ".", "cycle", "--only", "garbage"]);
+    let (ran, report) = tree.json(&["-v", "-C", ".", "cycle", "--force", "--only", "garbage"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     report
 }

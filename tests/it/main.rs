@@ -31,5 +31,6 @@ mod models_units;
 mod names;
 mod require;
 mod restore;
+mod schedule;
 mod streams;
 mod sweep;

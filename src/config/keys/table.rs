@@ -63,7 +63,7 @@ pub static SECTIONS: &[Section] = &[
     table("", "", TOP),
     table(
         "intervals",
-        "how often `cycle` runs, and each operation in it (not in this version: all run in every cycle)",
+        "how often `cycle` runs, and each operation in it",
         INTERVALS,
     ),
     Section {
@@ -94,7 +94,7 @@ pub static SECTIONS: &[Section] = &[
     ),
     table(
         "error_handling",
-        "how `cycle` backs off after failures (not in this version)",
+        "how `cycle` backs off after failures",
         ERROR_HANDLING,
     ),
     table("history", "what is remembered of past cycles", HISTORY),
@@ -112,7 +112,7 @@ pub static SECTIONS: &[Section] = &[
             AGENT_RULE,
         )
     },
-    table("export", "for monitoring (not in this version)", EXPORT),
+    table("export", "for monitoring", EXPORT),
 ];
 
 static TOP: &[Key] = &[

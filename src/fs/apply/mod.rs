@@ -14,6 +14,7 @@ mod restore;
 mod signal;
 mod step;
 mod store;
+mod versions;
 
 use std::collections::HashMap;
 use std::fs::File;
