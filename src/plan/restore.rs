@@ -230,8 +230,15 @@ pub fn select(
 
 /// Why there is no file for a version: it is gone, or its place could not be read.
 fn absent(inventory: &Inventory, version: &Stored) -> RestoreError {
-    let mut problems = inventory.problems.iter();
-    match problems.find(|problem| version.archived.starts_with(&problem.path)) {
+    let known = inventory.archives[version.archive].version(version.number);
+    let missing = known.into_iter().flat_map(Version::files);
+    let missing = missing.filter(|file| file.entry.is_none());
+    let paths: Vec<PathBuf> = missing
+        .map(|file| inventory.shown_archived(version.archive, &file.line.archived_path.0))
+        .chain([version.archived.clone()])
+        .collect();
+    let hides = |problem: &&Problem| paths.iter().any(|path| path.starts_with(&problem.path));
+    match inventory.problems.iter().find(hides) {
         Some(problem) => RestoreError::Unseen {
             place: problem.path.clone(),
             error: problem.error.clone(),
