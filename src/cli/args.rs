@@ -135,14 +135,18 @@ pub struct RotateLogs {
 
     /// How: auto, rename, copy-truncate or punch
     ///
-    /// auto, the default, renames a log that no program has open for writing, and keeps any other
+    /// auto, the default, loses no line: it renames a log that no program has open for writing, takes
+    /// the head of one to which all writers append where the filesystem can, and keeps any other
     /// and says why.
     ///
     /// rename also takes a log that is open: for programs that reopen their log. It is renamed and
     /// a new one is made; the rotated file is compressed once nobody writes to it.
     ///
-    /// copy-truncate and punch, for programs that never reopen, are not in this version: a log that
-    /// is due is left alone with a warning.
+    /// copy-truncate, for programs that append and never reopen, takes the head of the log away
+    /// (ext4, XFS, f2fs); on other filesystems it copies and truncates, and can lose lines.
+    ///
+    /// punch loses nothing either, also under programs that do not append; the log keeps its
+    /// apparent size and begins with a hole.
     #[arg(long, value_enum, value_name = "MODE", hide_possible_values = true)]
     pub mode: Option<RotationMode>,
 

@@ -3,12 +3,14 @@
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::num::NonZeroU64;
+use std::ops::Range;
 
 use flate2::Compression;
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use rustix::fs::Advice;
 
+use super::part::Part;
 use crate::plan::policy::Codec;
 
 /// How much is read at a time; between two reads the stop flag is asked.
@@ -73,6 +75,33 @@ pub fn pump(
 /// # Errors
 /// Those of reading and writing, and [`stopped`].
 pub fn encode(source: &File, target: &File, codec: Codec, watch: &dyn Watch) -> io::Result<u64> {
+    let length = source.metadata()?.len();
+    encode_stream(source, length, target, codec, watch)
+}
+
+/// As [`encode`] for a range of a file, written where `target` stands: each call adds a gzip member
+/// or a Zstandard frame.
+///
+/// # Errors
+/// Those of reading and writing, and [`stopped`]; `UnexpectedEof` where the file ends before.
+pub fn encode_part(
+    source: &File,
+    range: Range<u64>,
+    target: &File,
+    codec: Codec,
+    watch: &dyn Watch,
+) -> io::Result<u64> {
+    let length = range.end.saturating_sub(range.start);
+    encode_stream(Part::new(source, range), length, target, codec, watch)
+}
+
+fn encode_stream(
+    source: impl Read,
+    length: u64,
+    target: &File,
+    codec: Codec,
+    watch: &dyn Watch,
+) -> io::Result<u64> {
     let out = BufWriter::with_capacity(CHUNK, target);
     match codec {
         Codec::None => {
@@ -90,7 +119,7 @@ pub fn encode(source: &File, target: &File, codec: Codec, watch: &dyn Watch) -> 
         Codec::Zstd(level) => {
             let mut encoder = zstd::stream::write::Encoder::new(out, level)?;
             // The size in the frame lets a later run know the ratio without unpacking.
-            encoder.set_pledged_src_size(Some(source.metadata()?.len()))?;
+            encoder.set_pledged_src_size(Some(length))?;
             encoder.include_checksum(true)?;
             let count = pump(source, watch, |bytes| encoder.write_all(bytes))?;
             encoder.finish()?.flush()?;

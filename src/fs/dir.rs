@@ -24,6 +24,8 @@ pub struct Seen {
     pub directory: bool,
     /// Something is mounted here.
     pub mount: bool,
+    /// It can only be appended to (`chattr +a`).
+    pub append_only: bool,
     /// The rest.
     pub stat: Stat,
 }
@@ -95,6 +97,7 @@ fn stat(dir: BorrowedFd<'_>, name: &OsStr, flags: AtFlags) -> io::Result<Seen> {
         device: makedev(x.stx_dev_major, x.stx_dev_minor),
         directory: kind == FileType::Directory,
         mount: x.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
+        append_only: x.stx_attributes.contains(StatxAttributes::APPEND),
         stat: Stat {
             kind: kind_of(kind),
             inode: x.stx_ino,
@@ -139,6 +142,7 @@ fn stat_portable(dir: BorrowedFd<'_>, name: &OsStr, flags: AtFlags) -> io::Resul
         device: s.st_dev as u64,
         directory: kind == FileType::Directory,
         mount: false,
+        append_only: false,
         stat: Stat {
             kind: kind_of(kind),
             inode: s.st_ino as u64,
@@ -223,6 +227,23 @@ pub fn open_file(dir: impl AsFd, name: &OsStr) -> io::Result<(std::fs::File, See
     Ok((fd.into(), seen))
 }
 
+/// Opens a file for reading and writing, never through a symbolic link and never waiting on a FIFO.
+///
+/// # Errors
+/// Those of `openat(2)`; anything but a regular file is `InvalidInput`.
+pub fn open_to_change(dir: impl AsFd, name: &OsStr) -> io::Result<(std::fs::File, Seen)> {
+    let fd = open_quietly(
+        dir.as_fd(),
+        name,
+        OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK,
+    )?;
+    let seen = look_at(&fd)?;
+    if !seen.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    Ok((fd.into(), seen))
+}
+
 /// Opens the directory at a relative path, one component at a time, never through a symbolic link.
 ///
 /// # Errors
@@ -299,6 +320,77 @@ pub fn own(fd: impl AsFd, owner: Owner) -> io::Result<()> {
         }
     }
     rustix::fs::fchmod(&fd, Mode::from_raw_mode(owner.mode & 0o7777))?;
+    Ok(())
+}
+
+/// The names in a directory, but for `.` and `..`, in one piece of memory: a directory of a
+/// million names would otherwise take a million allocations beside what is kept of them.
+#[derive(Debug, Default)]
+pub struct Names {
+    /// Each ends with NUL.
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Names {
+    /// Reads them by a descriptor that nothing was read from yet.
+    ///
+    /// # Errors
+    /// Those of `getdents(2)`.
+    pub fn read(dir: impl AsFd) -> io::Result<Self> {
+        let mut names = Self::default();
+        each_name(dir, |name| {
+            names.bytes.extend_from_slice(name);
+            names.bytes.push(0);
+            names.count += 1;
+        })?;
+        Ok(names)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The names, in the order of the directory.
+    pub fn iter(&self) -> impl Iterator<Item = &OsStr> {
+        let each = self.bytes.split_inclusive(|byte| *byte == 0);
+        each.map(|name| OsStr::from_bytes(&name[..name.len() - 1]))
+    }
+
+    /// Whether a name is there.
+    #[must_use]
+    pub fn contains(&self, wanted: &str) -> bool {
+        self.iter().any(|name| name == wanted)
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn each_name(dir: impl AsFd, mut visit: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(64 << 10);
+    let mut entries = rustix::fs::RawDir::new(dir, buffer.spare_capacity_mut());
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            visit(name);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn each_name(dir: impl AsFd, mut visit: impl FnMut(&[u8])) -> io::Result<()> {
+    for name in names(dir)? {
+        visit(name.as_bytes());
+    }
     Ok(())
 }
 

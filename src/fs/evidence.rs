@@ -7,27 +7,40 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use super::collapse;
 use super::compress::{self, Watch};
 use super::dir;
+use super::lease::{self, Use};
 use super::roots::Roots;
-use crate::plan::entry::{EntryId, Inventory};
+use crate::plan::cutting::{self, Intent};
+use crate::plan::entry::{EntryId, Inventory, Kind, Role};
 
 /// Opens an entry for reading, from its root down.
 ///
 /// # Errors
 /// Those of `openat(2)`; `InvalidData` where it is not the file that the scan saw.
 pub fn open(roots: &Roots, inventory: &Inventory, id: EntryId) -> io::Result<File> {
+    let file = open_any(roots, inventory, id)?;
+    if file.metadata()?.len() != inventory.entry(id).size {
+        return Err(changed());
+    }
+    Ok(file)
+}
+
+/// As [`open`], whatever its size is now.
+fn open_any(roots: &Roots, inventory: &Inventory, id: EntryId) -> io::Result<File> {
     let entry = inventory.entry(id);
     let root = inventory.directory(entry.directory).root;
     let parent = dir::open_below(roots.fd(root)?, &inventory.directory_path(entry.directory))?;
     let (file, seen) = dir::open_file(parent, inventory.name(entry))?;
-    if seen.stat.inode != entry.inode || seen.stat.size != entry.size {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "changed while it was looked at",
-        ));
+    if seen.stat.inode != entry.inode {
+        return Err(changed());
     }
     Ok(file)
+}
+
+fn changed() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "changed while it was looked at")
 }
 
 /// The sha256 of what a reader gives.
@@ -92,6 +105,46 @@ fn expanded(file: &File, name: &Path) -> io::Result<Option<u64>> {
         .ok()
         .flatten())
 }
+
+/// Adds what is to be known of logs before anything is decided: where the data of those begins
+/// whose head is a hole, and the records of rotations that were not completed.
+pub fn add_log_states(roots: &Roots, inventory: &mut Inventory) {
+    let logs = |id: &EntryId| {
+        let entry = inventory.entry(*id);
+        entry.kind == Kind::File && inventory.root(inventory.root_of(entry)).role == Role::Logs
+    };
+    let (mut heads, mut intents) = (Vec::new(), Vec::new());
+    for id in inventory.entry_ids().filter(logs) {
+        let entry = inventory.entry(id);
+        if let Some(log) = cutting::log_of(inventory.name(entry)) {
+            let text = head(roots, inventory, id, RECORD).unwrap_or_default();
+            intents.extend(Intent::parse(log, &text).map(|intent| (id, intent)));
+        } else if entry.disk_usage() < entry.size {
+            // It may grow meanwhile.
+            let found = open_any(roots, inventory, id).and_then(|file| collapse::first_data(&file));
+            if let Ok(Some(at)) = found
+                && at > 0
+            {
+                heads.push((id, at));
+            }
+        }
+    }
+    inventory.logs.heads.extend(heads);
+    inventory.logs.intents.extend(intents);
+}
+
+/// Asks the kernel about logs that no process was seen to write to, where it answers.
+pub fn add_unseen_writers(roots: &Roots, inventory: &mut Inventory, wanted: &[EntryId]) {
+    for id in wanted {
+        let busy = open_any(roots, inventory, *id).map(|file| lease::writers(&file) == Use::Busy);
+        if busy.unwrap_or(false) {
+            inventory.logs.unseen_writers.insert(*id);
+        }
+    }
+}
+
+/// No record of a rotation is longer.
+const RECORD: u64 = 4096;
 
 /// The first of the given bytes of a small file below a root, for pid files.
 ///

@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod books;
+pub mod collapse;
 pub mod compress;
 pub mod digests;
 pub mod dir;
@@ -12,6 +13,8 @@ pub mod evidence;
 pub mod lease;
 pub mod lock;
 pub mod manifest;
+mod marks;
+pub mod part;
 pub mod roots;
 pub mod scan;
 pub mod temporary;

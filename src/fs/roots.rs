@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::StatVfsMountFlags;
 
+use super::collapse;
 use super::dir::{self, Seen};
 use crate::plan::archive::{MANIFEST, MANIFEST_SCHEMA};
 use crate::plan::entry::{AtimeMode, Filesystem, Role, RootId};
@@ -252,7 +253,7 @@ pub fn mount_point(resolved: &Path, device: u64) -> PathBuf {
 /// # Errors
 /// Those of `fstatvfs(2)`.
 pub fn filesystem(fd: impl AsFd, device: u64) -> io::Result<Filesystem> {
-    let vfs = rustix::fs::fstatvfs(fd)?;
+    let vfs = rustix::fs::fstatvfs(&fd)?;
     let flags = vfs.f_flag;
     let atime = if flags.bits() & 0x0400 != 0 {
         AtimeMode::Noatime
@@ -276,6 +277,7 @@ pub fn filesystem(fd: impl AsFd, device: u64) -> io::Result<Filesystem> {
         free_inodes: vfs.f_ffree,
         read_only: flags.contains(StatVfsMountFlags::RDONLY),
         atime,
+        cuts: collapse::cuts(&fd),
     })
 }
 

@@ -11,9 +11,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use super::dir::{self, Seen};
+use super::dir::{self, Names, Seen};
+use super::marks;
 use super::roots::{self, OpenRoot, Roots};
 use crate::plan::archive::MANIFEST;
+use crate::plan::cutting::Cuts;
 use crate::plan::entry::{
     DirId, EntryId, Filesystem, Inventory, Kind, LinkTarget, Problem, Role, Root, RootId, Walk,
 };
@@ -140,7 +142,7 @@ impl Walker {
     }
 
     fn read(&mut self, id: DirId, fd: &Rc<OwnedFd>, device: u64, stop: &dyn Fn() -> bool) {
-        let names = match dir::names(&**fd) {
+        let names = match Names::read(&**fd) {
             Ok(names) => names,
             Err(error) => return self.problem(id, &error),
         };
@@ -149,27 +151,40 @@ impl Walker {
         if let Some(walk) = self.barrier(id, fd, &names) {
             return self.set_walk(id, walk);
         }
-        for (number, name) in names.into_iter().enumerate() {
+        for (number, name) in names.iter().enumerate() {
             // A directory of a million names takes seconds.
             if number % 1024 == 1023 && stop() {
                 return;
             }
-            self.add(id, fd, device, &name);
+            self.add(id, fd, device, name);
         }
     }
 
     /// Marks that a directory is not to be entered, found by what is in it.
-    fn barrier(&self, id: DirId, fd: &OwnedFd, names: &[OsString]) -> Option<Walk> {
+    fn barrier(&self, id: DirId, fd: &OwnedFd, names: &Names) -> Option<Walk> {
         let row = self.inventory.directory(id);
         let role = self.inventory.root(row.root).role;
-        let has = |mark: &str| names.iter().any(|name| name == mark);
-        if role != Role::Archive && has(MANIFEST) && roots::has_manifest(fd.as_fd()) {
+        if role != Role::Archive && names.contains(MANIFEST) && roots::has_manifest(fd.as_fd()) {
             return Some(Walk::Archive);
         }
-        if role == Role::Cache && has(".git") {
-            return Some(Walk::Marked(".git"));
+        if role != Role::Cache {
+            return None;
         }
-        None
+        marks::find(self.directory_name(id), fd.as_fd(), names).map(Walk::Marked)
+    }
+
+    /// The name of a directory; of a root, that of its path.
+    fn directory_name(&self, id: DirId) -> &OsStr {
+        let row = self.inventory.directory(id);
+        match row.parent {
+            Some(_) => self.inventory.directory_name(row),
+            None => self
+                .inventory
+                .root(row.root)
+                .path
+                .file_name()
+                .unwrap_or_default(),
+        }
     }
 
     fn add(&mut self, parent: DirId, fd: &Rc<OwnedFd>, device: u64, name: &OsStr) {
@@ -200,6 +215,9 @@ impl Walker {
             stat.kind = Kind::Mount;
         }
         let id = self.inventory.add_entry(parent, name, &stat);
+        if seen.append_only {
+            self.inventory.logs.append_only.insert(id);
+        }
         if stat.kind == Kind::Symlink {
             self.follow(id, fd, name);
         }
@@ -264,5 +282,10 @@ const fn unknown_filesystem() -> Filesystem {
         free_inodes: 0,
         read_only: false,
         atime: crate::plan::entry::AtimeMode::Relatime,
+        cuts: Cuts {
+            block: 0,
+            collapse: false,
+            punch: false,
+        },
     }
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::agents::{Pace, Reclaim};
 use super::archive::ManifestLine;
+use super::cutting::{Cutting, Intent};
 use super::entry::{DirId, EntryId, Inventory, Problem, RootId};
 use super::policy::Codec;
 use super::reason::{Keep, Reason};
@@ -125,6 +126,22 @@ pub struct Rotate {
     pub despite_writers: bool,
 }
 
+/// Copy the head of a live log to a rotated file, and take it away from the log. Where it is cut is
+/// found then, since the log grows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The rotated name without the suffix of its codec.
+    pub to: OsString,
+    /// How the rotated file is compressed.
+    pub compress: Codec,
+    /// How the log loses its head.
+    pub method: Cutting,
+    /// Bytes of a block of the filesystem.
+    pub block: u64,
+    /// One piece of a log that is too large for the free space: at most so many bytes.
+    pub at_most: Option<u64>,
+}
+
 /// Compress a file beside itself, then remove it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compress {
@@ -198,12 +215,19 @@ pub struct Restore {
 pub enum Task {
     /// Remove the name; kept where it is in use by then if `exclusive`.
     Unlink,
+    /// Remove the name, the first of several that go together, unless one of the others is in use
+    /// by then or has changed.
+    UnlinkFirst(Box<Vec<EntryId>>),
     /// Remove the directory if it is empty.
     RemoveDirectory,
     /// Remove a directory that sysopt made under a temporary name, with all that is in it.
     RemoveTree,
     /// See [`Rotate`].
     Rotate(Box<Rotate>),
+    /// See [`Cut`].
+    Cut(Box<Cut>),
+    /// Complete the rotation that a run was killed in.
+    Resume(Box<Intent>),
     /// See [`Compress`].
     Compress(Box<Compress>),
     /// See [`ArchiveModel`].
@@ -344,16 +368,15 @@ impl Plan {
         let beside = |name: &OsString| from.with_file_name(name);
         let to = match &action.task {
             Task::Unlink
+            | Task::UnlinkFirst(_)
             | Task::RemoveDirectory
             | Task::RemoveTree
             | Task::ExpireModel(_)
             | Task::Reclaim(_)
             | Task::Pace(_) => None,
-            Task::Rotate(rotate) => {
-                let mut name = rotate.to.clone();
-                name.push(rotate.compress.suffix());
-                Some(beside(&name))
-            }
+            Task::Rotate(rotate) => Some(beside(&packed(&rotate.to, rotate.compress))),
+            Task::Cut(cut) => Some(beside(&packed(&cut.to, cut.compress))),
+            Task::Resume(intent) => from.file_name().map(|log| beside(&intent.to(log))),
             Task::Compress(compress) => Some(beside(&compress.to)),
             Task::Archive(model) => Some(self.inventory.shown_archived(model.archive, &model.to)),
             Task::TakeIn(_) => Some(from.clone()),
@@ -364,6 +387,12 @@ impl Plan {
         };
         (from, to)
     }
+}
+
+fn packed(stem: &OsString, codec: Codec) -> OsString {
+    let mut name = stem.clone();
+    name.push(codec.suffix());
+    name
 }
 
 /// The path of a subject as reports show it.
@@ -391,7 +420,15 @@ pub fn item_bytes(inventory: &Inventory, action: &Action) -> u64 {
             sum(&mut files.map(|id| inventory.entry(*id).disk_usage()))
         }
         (Task::Restore(restore), _) => restore.size,
-        (Task::Unlink, Subject::Entry(id)) => inventory.entry(id).disk_usage(),
+        (Task::Resume(intent), _) => intent.bytes(),
+        (Task::Cut(cut), Subject::Entry(id)) => {
+            let head = inventory.logs.heads.get(&id).copied().unwrap_or(0);
+            let bytes = inventory.entry(id).size.saturating_sub(head);
+            cut.at_most.map_or(bytes, |most| bytes.min(most))
+        }
+        (Task::Unlink | Task::UnlinkFirst(_), Subject::Entry(id)) => {
+            inventory.entry(id).disk_usage()
+        }
         (_, Subject::Entry(id)) => inventory.entry(id).size,
         (_, Subject::Directory(id)) => u64::from(inventory.directory(id).blocks) * 512,
         (_, Subject::Named(_)) => 0,

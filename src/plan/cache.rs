@@ -1,7 +1,8 @@
 //! `clean-cache`: the least recently used files go, until the directories are within their limits.
 //!
 //! 1. What must never go is set aside, each with its reason ([`keep`]).
-//! 2. The names of one inode are one unit, and units are ordered by their last use ([`units`]).
+//! 2. The names of one inode are one unit, and so is a repository of the Hugging Face hub
+//!    ([`repositories`]); units are ordered by their last use ([`units`]).
 //! 3. Age, the limit of each directory, the limit of all together, and free space choose units, in
 //!    this order and each from the least recently used ([`budget`]).
 //! 4. Directories that this empties go too ([`emptied`]).
@@ -10,6 +11,7 @@ mod budget;
 mod emptied;
 mod figures;
 mod keep;
+mod repositories;
 mod units;
 
 #[cfg(test)]
@@ -74,14 +76,28 @@ fn evict(
     now: Time,
 ) {
     let ago = Duration32::between(units.used(unit), now);
-    for id in units.members(&unit) {
+    let members = units.members(&unit);
+    let mut before = None;
+    for id in members {
         let reason = match cause {
             Cause::Age => Reason::Unused(ago),
             Cause::Directory => Reason::LeastRecentlyUsed(ago),
             Cause::Total => Reason::OverTotal(ago),
             Cause::Space => Reason::LowSpace(ago),
         };
-        let number = plan.act(Verb::Evict, Subject::Entry(*id), reason, Task::Unlink);
+        let task = match (units.repository(unit), before) {
+            (Some(_), None) => Task::UnlinkFirst(Box::new(members[1..].to_vec())),
+            _ => Task::Unlink,
+        };
+        let number = plan.act(Verb::Evict, Subject::Entry(*id), reason, task);
+        if units.repository(unit).is_some() {
+            // What is left of a repository must be whole enough to be used.
+            plan.actions[number as usize].set_needs(before);
+            before = Some(number);
+        }
         emptied.evicted(*id, number);
+    }
+    if let (Some(repository), Some(last)) = (units.repository(unit), before) {
+        emptied.whole(repository, last);
     }
 }

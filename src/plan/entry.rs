@@ -4,11 +4,12 @@
 //! table, and an entry is 64 bytes.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::archive::Archive;
+use super::cutting::{Cuts, LogStates};
 use super::host::OpenFiles;
 use super::time::Time;
 
@@ -103,6 +104,8 @@ pub struct Filesystem {
     pub read_only: bool,
     /// Trust in access times.
     pub atime: AtimeMode,
+    /// How the head of a file can be taken away.
+    pub cuts: Cuts,
 }
 
 /// A directory that an operation works in, resolved once.
@@ -312,6 +315,8 @@ pub struct Inventory {
     pub digests: HashMap<EntryId, [u8; 32]>,
     /// Uncompressed bytes of compressed rotated files for which the plan asked.
     pub expanded: HashMap<EntryId, u64>,
+    /// What was looked up about single logs.
+    pub logs: LogStates,
     /// Directories that could not be read.
     pub problems: Vec<Problem>,
     /// The caller; 0 is root.
@@ -393,6 +398,13 @@ impl Inventory {
             .map_or(AtimeMode::default(), |filesystem| filesystem.atime)
     }
 
+    /// What the filesystem of a root can do to the head of a file.
+    #[must_use]
+    pub fn cuts(&self, root: RootId) -> Cuts {
+        self.filesystem(root)
+            .map_or(Cuts::default(), |filesystem| filesystem.cuts)
+    }
+
     /// The device of a root; 0 where it does not exist.
     #[must_use]
     pub fn device(&self, root: RootId) -> u64 {
@@ -448,19 +460,46 @@ impl Inventory {
     /// Path of an entry as reports show it.
     #[must_use]
     pub fn shown_path(&self, entry: &Entry) -> PathBuf {
-        self.shown_directory(entry.directory).join(self.name(entry))
+        self.shown(entry.directory, self.name(entry))
     }
 
     /// Path of a directory as reports show it.
     #[must_use]
     pub fn shown_directory(&self, id: DirId) -> PathBuf {
-        let shown = &self.root(self.directory(id).root).shown;
-        let below = self.directory_path(id);
-        if below.as_os_str().is_empty() {
-            shown.clone()
-        } else {
-            join_shown(shown, &below)
+        self.shown(id, OsStr::new(""))
+    }
+
+    /// The root's shown path, the directories below it, and a name, in one allocation: a report
+    /// shows a million of them.
+    fn shown(&self, id: DirId, name: &OsStr) -> PathBuf {
+        let above = |id: &DirId| self.directory(*id).parent;
+        let rows = || std::iter::successors(Some(id), above).filter(|id| above(id).is_some());
+        let component = |id| self.directory_name(self.directory(id)).as_bytes();
+        let root = &self.root(self.directory(id).root).shown;
+        let root = match root.as_os_str().as_bytes() {
+            b"." if above(&id).is_some() || !name.is_empty() => b"",
+            root => root,
+        };
+        let length = root.len() + rows().map(|id| component(id).len() + 1).sum::<usize>();
+        let mut bytes = vec![b'/'; length];
+        bytes[..root.len()].copy_from_slice(root);
+        let mut end = length;
+        for id in rows() {
+            let text = component(id);
+            bytes[end - text.len()..end].copy_from_slice(text);
+            end -= text.len() + 1;
         }
+        if !name.is_empty() {
+            bytes.reserve_exact(name.len() + 1);
+            if length > 0 && !root.ends_with(b"/") {
+                bytes.push(b'/');
+            }
+            bytes.extend_from_slice(name.as_bytes());
+        }
+        if root.is_empty() && bytes.first() == Some(&b'/') {
+            bytes.remove(0);
+        }
+        PathBuf::from(OsString::from_vec(bytes))
     }
 
     /// A path below an archive as reports show it.

@@ -16,6 +16,7 @@ mod tests;
 
 use super::action::{Operation, OperationPlan, Subject, Task, Verb};
 use super::entry::{EntryId, Inventory, Role, RootId};
+use super::locked::Locked;
 use super::names;
 use super::order;
 use super::policy::GarbagePolicy;
@@ -43,12 +44,14 @@ pub fn plan(
     plan.kept.clear();
     let mut tally = Tally::default();
     let sources = Sources::find(inventory, policy.delete_broken_symlinks);
+    let locked = Locked::new(inventory);
     let examiner = Examiner {
         policy,
         inventory,
         evidence,
         clock,
         sources: &sources,
+        locked: &locked,
     };
     let mut deletes = Vec::new();
     let making = scope::in_the_making(inventory);

@@ -32,6 +32,15 @@ pub struct Holder {
     pub hold: Hold,
 }
 
+/// A process that has a `flock` on a file or directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Locker {
+    /// Process id.
+    pub pid: u32,
+    /// Its name; empty where it is not ours to see.
+    pub name: String,
+}
+
 /// A file without a name that a process keeps alive.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct DeletedFile {
@@ -76,6 +85,8 @@ impl Visibility {
 pub struct OpenFiles {
     /// Who holds which regular file, by device and inode; sorted by pid.
     pub holders: HashMap<(u64, u64), Vec<Holder>>,
+    /// Who has a `flock` on which file or directory, by device and inode.
+    pub locks: HashMap<(u64, u64), Locker>,
     /// Files with no name left.
     pub deleted: Vec<DeletedFile>,
     /// How far the check saw.
@@ -227,6 +238,7 @@ impl Ticks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::cutting::Cuts;
     use crate::plan::entry::AtimeMode;
 
     fn ticks(boot: &str, busy: u64, total: u64) -> Ticks {
@@ -263,6 +275,7 @@ mod tests {
             free_inodes: 0,
             read_only: false,
             atime: AtimeMode::Relatime,
+            cuts: Cuts::default(),
         };
         let disk = Disk::of("/srv".to_owned(), &filesystem);
         assert_eq!(disk.used_percent, Some(63.2));

@@ -3,7 +3,9 @@
 //!
 //! 1. Every file gets its place: a live log, a rotated file of a log, a file of a `unique` rule, or
 //!    none of these ([`survey`]). The first rule that matches a log owns it ([`rules`]).
-//! 2. Logs that are due are rotated where nothing can be lost ([`due`]).
+//! 2. Rotations that a run was killed in are completed ([`records`]).
+//!    Logs that are due are rotated where nothing can be lost ([`due`], [`method`]), in pieces where
+//!    the disk is nearly full ([`pieces`]).
 //! 3. Rotated files beyond their limits expire ([`expire`]).
 //! 4. Leftovers and files of a `unique` rule that stay are compressed in place ([`finish`]).
 
@@ -11,9 +13,14 @@ mod due;
 mod estimate;
 mod expire;
 mod finish;
+mod method;
+mod pieces;
+mod records;
 mod rules;
 mod survey;
 
+#[cfg(test)]
+mod cut_tests;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
@@ -21,7 +28,7 @@ mod tests;
 
 use serde_json::json;
 
-use super::action::{Operation, OperationPlan, Rotate, Subject, Task, Verb};
+use super::action::{Cut, Operation, OperationPlan, Rotate, Subject, Task, Verb};
 use super::claims::Claims;
 use super::entry::{EntryId, Inventory, Role};
 use super::order;
@@ -37,6 +44,8 @@ use survey::{Names, Survey};
 struct Decided {
     /// The log, its series, why, and how.
     rotates: Vec<(EntryId, usize, Reason, Rotate)>,
+    /// The same for logs that lose their heads, with the pieces that these go to.
+    cuts: Vec<(EntryId, usize, Reason, Vec<Cut>)>,
     kept: Vec<(EntryId, Keep)>,
 }
 
@@ -81,19 +90,47 @@ pub fn expansion_wanted(
     wanted
 }
 
+/// Logs that are due and that no process was seen to write to: whether the kernel knows of a writer
+/// decides whether they may be rotated ([`Inventory::logs`]).
+#[must_use]
+pub fn leases_wanted(
+    policy: &LogsPolicy,
+    inventory: &Inventory,
+    claims: &Claims,
+    clock: Clock,
+) -> Vec<EntryId> {
+    let survey = Survey::take(policy, inventory, claims);
+    let names = survey.names_beside_live();
+    let decided = decide(&survey, &names, clock);
+    let renamed = decided
+        .rotates
+        .iter()
+        .map(|(id, series, ..)| (*id, *series));
+    let cut = decided.cuts.iter().map(|(id, series, ..)| (*id, *series));
+    renamed
+        .chain(cut)
+        .filter(|(id, series)| {
+            method::needs_lease(&survey, survey.rule(&survey.series[*series]), *id)
+        })
+        .map(|(id, _)| id)
+        .collect()
+}
+
 fn decide(survey: &Survey, names: &Names, clock: Clock) -> Decided {
     let mut decided = Decided::default();
     for (index, series) in survey.series.iter().enumerate() {
         if !survey.rule(series).unique {
             for id in &series.live {
-                due::decide(survey, names, index, *id, clock, &mut decided);
+                if !survey.records.pending.contains_key(id) {
+                    due::decide(survey, names, index, *id, clock, &mut decided);
+                }
             }
         }
     }
     decided
 }
 
-/// Leftovers first, then rotations, then what expires; each by path.
+/// What was begun first, then leftovers, then rotations, then what expires; each by path.
 fn emit(plan: &mut OperationPlan, survey: &Survey, mut decided: Decided, mut fates: expire::Fates) {
     let inventory = survey.inventory;
     for (id, reason) in &survey.kept {
@@ -104,9 +141,11 @@ fn emit(plan: &mut OperationPlan, survey: &Survey, mut decided: Decided, mut fat
     }
     let by_path = |a: &EntryId, b: &EntryId| order::entries(inventory, *a, *b);
     fates.compresses.sort_by(|a, b| by_path(&a.0, &b.0));
+    decided.cuts.sort_by(|a, b| by_path(&a.0, &b.0));
     decided.rotates.sort_by(|a, b| by_path(&a.0, &b.0));
     fates.expires.sort_by(|a, b| by_path(&a.0, &b.0));
     fates.undone.sort_by(by_path);
+    resume(plan, survey);
     for id in fates.undone {
         let reason = Reason::Unfinished;
         plan.act(Verb::Delete, Subject::Entry(id), reason, Task::Unlink);
@@ -120,9 +159,74 @@ fn emit(plan: &mut OperationPlan, survey: &Survey, mut decided: Decided, mut fat
         let task = Task::Rotate(Box::new(task));
         rotations[series] = Some(plan.act(Verb::Rotate, Subject::Entry(id), reason, task));
     }
+    for (id, series, reason, pieces) in decided.cuts {
+        // Each piece makes room for the next.
+        let mut before = None;
+        for piece in pieces {
+            let task = Task::Cut(Box::new(piece));
+            let number = plan.act(Verb::Rotate, Subject::Entry(id), reason.clone(), task);
+            plan.actions[number as usize].set_needs(before);
+            before = Some(number);
+        }
+        rotations[series] = before;
+    }
     for (id, series, reason) in fates.expires {
         let number = plan.act(Verb::Expire, Subject::Entry(id), reason, Task::Unlink);
         plan.actions[number as usize].set_needs(rotations[series]);
+    }
+}
+
+/// Completes rotations that a run was killed in, and clears records that are of no use any more.
+fn resume(plan: &mut OperationPlan, survey: &Survey) {
+    let by_path = |a: &EntryId, b: &EntryId| order::entries(survey.inventory, *a, *b);
+    let mut obsolete = survey.records.obsolete.clone();
+    obsolete.sort_by(|a, b| by_path(&a.0, &b.0));
+    for (record, replaced) in obsolete {
+        let reason = if replaced {
+            Reason::LogReplaced
+        } else {
+            Reason::Unfinished
+        };
+        plan.act(Verb::Delete, Subject::Entry(record), reason, Task::Unlink);
+    }
+    let mut logs: Vec<_> = survey.records.pending.iter().collect();
+    logs.sort_by(|a, b| by_path(a.0, b.0));
+    for (log, intent) in logs {
+        let task = Task::Resume(Box::new((*intent).clone()));
+        plan.act(
+            Verb::Rotate,
+            Subject::Entry(*log),
+            Reason::Interrupted,
+            task,
+        );
+    }
+}
+
+/// A mode that can lose lines says so, whatever becomes of them.
+fn describe_losses(plan: &mut OperationPlan, survey: &Survey, decided: &Decided) {
+    let lossy = |cuts: &&(EntryId, usize, Reason, Vec<Cut>)| {
+        cuts.3.iter().any(|cut| !cut.method.is_lossless())
+    };
+    let lossy: Vec<EntryId> = decided.cuts.iter().filter(lossy).map(|cut| cut.0).collect();
+    plan.metadata.insert("lossless", json!(lossy.is_empty()));
+    let first = lossy
+        .iter()
+        .min_by(|a, b| order::entries(survey.inventory, **a, **b));
+    if let Some(id) = first {
+        let path = survey.inventory.shown_path(survey.inventory.entry(*id));
+        plan.warnings.push(format!(
+            "{}{} is copied and truncated, as this filesystem cannot collapse a range: what is \
+             written in between is lost (mode = \"punch\" loses nothing where holes can be punched)",
+            readable::path(path),
+            and_more(lossy.len()),
+        ));
+    }
+}
+
+fn and_more(count: usize) -> String {
+    match count.saturating_sub(1) {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
     }
 }
 
@@ -134,6 +238,7 @@ fn describe(plan: &mut OperationPlan, survey: &Survey, decided: &Decided) {
         .insert("rotated_files", json!(copies.sum::<usize>()));
     plan.metadata
         .insert("visibility", json!(survey.inventory.open.visibility));
+    describe_losses(plan, survey, decided);
     let unsupported: Vec<(EntryId, &str)> = decided
         .kept
         .iter()
@@ -147,13 +252,10 @@ fn describe(plan: &mut OperationPlan, survey: &Survey, decided: &Decided) {
         .min_by(|a, b| order::entries(survey.inventory, a.0, b.0));
     if let Some((id, what)) = first {
         let path = survey.inventory.shown_path(survey.inventory.entry(*id));
-        let others = match unsupported.len() - 1 {
-            0 => String::new(),
-            more => format!(" (and {more} more)"),
-        };
         plan.warnings.push(format!(
-            "{}{others} is due and was left alone: {what}",
-            readable::path(path)
+            "{}{} is due and was left alone: {what}",
+            readable::path(path),
+            and_more(unsupported.len()),
         ));
     }
 }

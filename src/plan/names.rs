@@ -10,11 +10,11 @@ pub fn is_own_temporary(name: &OsStr) -> bool {
     name.starts_with(b".sysopt-") && name.ends_with(b".tmp")
 }
 
-/// A lock file: `lock`, `*.lock`, and the `.#*` links that Emacs makes.
+/// A lock file: `lock`, `LOCK` (`LevelDB`), `*.lock`, and the `.#*` links that Emacs makes.
 #[must_use]
 pub fn is_lock(name: &OsStr) -> bool {
     let name = name.as_bytes();
-    name == b"lock" || name.ends_with(b".lock") || name.starts_with(b".#")
+    name == b"lock" || name == b"LOCK" || name.ends_with(b".lock") || name.starts_with(b".#")
 }
 
 /// A pid file: `*.pid`.
@@ -32,14 +32,15 @@ pub fn is_cache_tag(name: &OsStr) -> bool {
 /// A database of `SQLite` or LMDB.
 #[must_use]
 pub fn is_database(name: &OsStr) -> bool {
-    let ends: [&[u8]; 4] = [b".db", b".sqlite", b".sqlite3", b".mdb"];
+    let ends: [&[u8]; 6] = [b".db", b".db3", b".sqlite", b".sqlite3", b".mdb", b".lmdb"];
     ends.iter().any(|end| name.as_bytes().ends_with(end))
 }
 
-/// The database to which a journal belongs (<https://www.sqlite.org/tempfiles.html>).
+/// The database to which a journal belongs (<https://www.sqlite.org/tempfiles.html>), or the locks
+/// of an LMDB that is a file of its own (`MDB_NOSUBDIR`).
 #[must_use]
 pub fn journal_of(name: &OsStr) -> Option<&OsStr> {
-    let ends: [&[u8]; 3] = [b"-wal", b"-shm", b"-journal"];
+    let ends: [&[u8]; 4] = [b"-wal", b"-shm", b"-journal", b"-lock"];
     let base = ends
         .iter()
         .find_map(|end| name.as_bytes().strip_suffix(*end));
@@ -98,7 +99,7 @@ mod tests {
             ),
             (
                 is_lock,
-                &["lock", "a.lock", ".lock", ".#notes"],
+                &["lock", "LOCK", "a.lock", ".lock", ".#notes"],
                 &["clock", "locks", "a.lock.bin"],
             ),
             (is_pid_file, &["a.pid"], &["pid", "a.pid.bin"]),
@@ -147,6 +148,7 @@ mod tests {
             journal_of(OsStr::new("Cookies-journal")),
             Some(OsStr::new("Cookies"))
         );
+        assert_eq!(journal_of(OsStr::new("x-lock")), Some(OsStr::new("x")));
         assert_eq!(journal_of(OsStr::new("-wal")), None);
         assert_eq!(journal_of(OsStr::new("wal")), None);
     }

@@ -34,6 +34,10 @@ pub enum Reason {
     Leftover,
     /// An empty rotated file, left by a rotation that was ended before it began.
     Unfinished,
+    /// A run was killed while it took the head of the log away.
+    Interrupted,
+    /// The record of a rotation whose log was replaced since.
+    LogReplaced,
     /// Written once and finished (`unique`).
     Finished(Duration32),
     /// More rotated files or versions than are kept.
@@ -149,6 +153,8 @@ pub enum Keep {
     LinkedElsewhere,
     /// A process has it open or mapped.
     InUse(Box<HeldBy>),
+    /// A process has a `flock` on it or on a directory above.
+    Locked(Box<HeldBy>),
     /// `CACHEDIR.TAG`, lock or pid file.
     Marker,
     /// A database that may be live.
@@ -169,6 +175,16 @@ pub enum Keep {
     Foreign,
     /// A writer has the log open and would go on writing to the rotated file.
     Writer(Box<HeldBy>),
+    /// Somebody writes to the log whom the process table does not show.
+    UnseenWriter,
+    /// A log that can only be appended to (`chattr +a`).
+    AppendOnly,
+    /// A log with less than a block to cut off; bytes of a block.
+    UnderOneBlock(u64),
+    /// The filesystem cannot give back the head of a file.
+    CannotPunch,
+    /// A rotated file whose log has not given up its head yet.
+    Rotating,
     /// A log with several names.
     SeveralLinks,
     /// What the configuration asks for cannot be done by this version.
@@ -317,6 +333,8 @@ impl fmt::Display for Reason {
             Self::Forced => f.write_str("asked for with --force"),
             Self::Leftover => f.write_str("left uncompressed by an earlier run"),
             Self::Unfinished => f.write_str("left by a rotation that was ended before it began"),
+            Self::Interrupted => f.write_str("completes a rotation that was ended half way"),
+            Self::LogReplaced => f.write_str("records a rotation of a log that was replaced since"),
             Self::Finished(ago) => write!(f, "written once, last used {ago} ago"),
             Self::Count(rank) => write!(f, "{} {} of {} kept", rank.noun, rank.rank, rank.limit),
             Self::Expired(older) => write!(
@@ -401,6 +419,7 @@ impl Keep {
             Self::SysoptTemporary => "sysopt_temporary",
             Self::LinkedElsewhere => "linked_elsewhere",
             Self::InUse(_) => "in_use",
+            Self::Locked(_) => "locked",
             Self::Marker => "marker",
             Self::Database => "database",
             Self::Marked(_) => "marked",
@@ -411,6 +430,11 @@ impl Keep {
             Self::Retained => "retained",
             Self::Foreign => "foreign",
             Self::Writer(_) => "writer",
+            Self::UnseenWriter => "unseen_writer",
+            Self::AppendOnly => "append_only",
+            Self::UnderOneBlock(_) => "under_one_block",
+            Self::CannotPunch => "cannot_punch",
+            Self::Rotating => "rotating",
             Self::SeveralLinks => "several_links",
             Self::Unsupported(_) => "unsupported",
             Self::NameTooLong => "name_too_long",
@@ -449,6 +473,7 @@ impl fmt::Display for Keep {
                 }
             ),
             Self::InUse(held) => write!(f, "in use by {held}"),
+            Self::Locked(held) => write!(f, "locked (flock) by {held}"),
             Self::Marked(mark) => write!(f, "in a tree marked by {mark}"),
             Self::BelowSize(under) => write!(
                 f,
@@ -457,6 +482,9 @@ impl fmt::Display for Keep {
                 size(under.limit)
             ),
             Self::Writer(held) => write!(f, "open for writing by {held}"),
+            Self::UnderOneBlock(block) => {
+                write!(f, "it has less than a block of {} to cut off", size(*block))
+            }
             Self::Unsupported(what) => f.write_str(what),
             Self::ModelUsed(times) => times.fmt(f),
             other => f.write_str(other.words()),
@@ -484,6 +512,16 @@ impl Keep {
             Self::Empty => "empty",
             Self::Retained => "within the limits of retention",
             Self::Foreign => "rotated by another tool (adopt = true takes it over)",
+            Self::UnseenWriter => {
+                "somebody writes to it whom /proc does not show; run as root, or in the \
+                 writer's container"
+            }
+            Self::AppendOnly => "has the append-only attribute (chattr -a takes it away)",
+            Self::CannotPunch => {
+                "this filesystem cannot punch holes; where the writer reopens its log, use \
+                 mode = \"rename\""
+            }
+            Self::Rotating => "belongs to a rotation that is not complete",
             Self::SeveralLinks => "has several names",
             Self::NameTooLong => "its name is too long to be made longer",
             Self::LinkTarget => "a symbolic link points to it",

@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::action::{OperationPlan, Subject, Task};
+use super::cutting::{Cuts, LogStates};
 use super::entry::{
     AtimeMode, DirId, EntryId, Filesystem, Inventory, Kind, Owner, Role, Root, RootId, Stat, Walk,
 };
@@ -184,6 +185,11 @@ pub(crate) fn filesystem(device: u64) -> Filesystem {
         free_inodes: 0,
         read_only: false,
         atime: AtimeMode::Relatime,
+        cuts: Cuts {
+            block: 4096,
+            collapse: true,
+            punch: true,
+        },
     }
 }
 
@@ -210,7 +216,7 @@ pub(crate) fn applied(inventory: &Inventory, plan: &OperationPlan) -> Inventory 
     let mut rebuild = Rebuild::new(inventory);
     for action in &plan.actions {
         match (&action.task, action.subject) {
-            (Task::Unlink, Subject::Entry(id)) => {
+            (Task::Unlink | Task::UnlinkFirst(_), Subject::Entry(id)) => {
                 rebuild.gone.insert(id);
             }
             (Task::RemoveDirectory, Subject::Directory(id)) => {
@@ -221,6 +227,11 @@ pub(crate) fn applied(inventory: &Inventory, plan: &OperationPlan) -> Inventory 
                 name.push(rotate.compress.suffix());
                 rebuild.renamed.insert(id, name);
                 rebuild.reborn.insert(id);
+            }
+            (Task::Cut(cut), Subject::Entry(id)) => {
+                let mut name = cut.to.clone();
+                name.push(cut.compress.suffix());
+                rebuild.cut.entry(id).or_default().push(name);
             }
             (Task::Compress(compress), Subject::Entry(id)) if compress.published => {
                 rebuild.gone.insert(id);
@@ -246,6 +257,7 @@ struct Rebuild<'a> {
     removed: HashSet<DirId>,
     renamed: HashMap<EntryId, OsString>,
     reborn: HashSet<EntryId>,
+    cut: HashMap<EntryId, Vec<OsString>>,
 }
 
 impl<'a> Rebuild<'a> {
@@ -256,6 +268,7 @@ impl<'a> Rebuild<'a> {
             removed: HashSet::new(),
             renamed: HashMap::new(),
             reborn: HashSet::new(),
+            cut: HashMap::new(),
         }
     }
 
@@ -337,6 +350,21 @@ impl<'a> Rebuild<'a> {
             to.directories[directory.0 as usize].children += 1;
             to.add_entry(*directory, name, stat)
         };
+        if let Some(pieces) = self.cut.get(&id) {
+            let piece = stat.size.div_ceil(10 * pieces.len() as u64);
+            for piece_name in pieces {
+                let inode = entry.inode + 1_000_000_000;
+                put(
+                    piece_name,
+                    &Stat {
+                        inode,
+                        ..file(piece, 0)
+                    },
+                );
+            }
+            // The last line stays.
+            (stat.size, stat.blocks) = (1, 8);
+        }
         let new = put(name, &stat);
         if self.reborn.contains(&id) {
             let inode = entry.inode + 1_000_000_000;
@@ -354,5 +382,28 @@ impl<'a> Rebuild<'a> {
         if let Some(bytes) = self.from.expanded.get(&id) {
             to.expanded.insert(new, *bytes);
         }
+        copy_state(
+            &self.from.logs,
+            id,
+            &mut to.logs,
+            new,
+            self.cut.contains_key(&id),
+        );
+    }
+}
+
+/// What was looked up about a log; the head of one that was cut is gone.
+fn copy_state(from: &LogStates, id: EntryId, to: &mut LogStates, new: EntryId, cut: bool) {
+    if let Some(intent) = from.intents.get(&id) {
+        to.intents.insert(new, intent.clone());
+    }
+    if let Some(head) = from.heads.get(&id).filter(|_| !cut) {
+        to.heads.insert(new, *head);
+    }
+    if from.append_only.contains(&id) {
+        to.append_only.insert(new);
+    }
+    if from.unseen_writers.contains(&id) {
+        to.unseen_writers.insert(new);
     }
 }

@@ -32,8 +32,13 @@ fn matters(keep: &Keep) -> bool {
             used && times.modified >= times.limit
         }
         Keep::InUse(_)
+        | Keep::Locked(_)
+        | Keep::Marked(_)
         | Keep::Writer(_)
         | Keep::SeveralLinks
+        | Keep::UnseenWriter
+        | Keep::AppendOnly
+        | Keep::CannotPunch
         | Keep::Unsupported(_)
         | Keep::NameTooLong
         | Keep::ClockJumped

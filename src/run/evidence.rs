@@ -178,6 +178,8 @@ fn plan_one(
         Operation::LogRotation => {
             let wanted = logs::expansion_wanted(&policies.logs, inventory, claims, *clock);
             evidence::add_expanded(roots, inventory, &wanted);
+            let wanted = logs::leases_wanted(&policies.logs, inventory, claims, *clock);
+            evidence::add_unseen_writers(roots, inventory, &wanted);
             logs::plan(&policies.logs, inventory, claims, *clock)
         }
         Operation::ModelArchiving => {

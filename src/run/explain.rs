@@ -1,21 +1,21 @@
-//! `--explain PATH`: what would happen to this one path, and by which rule.
+//! `--explain PATH`: what would happen to this one path, by which rule, and when.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde_json::json;
 
-use super::directories;
+use super::directories::{self, Directories};
 use super::memory::Memory;
 use super::operate::{self, Job};
 use super::session::{Early, Session};
 use crate::cli::Format;
 use crate::config::locate::absolute;
 use crate::exit::Exit;
-use crate::plan::action::{Plan, Subject, shown_subject};
-use crate::plan::entry::Inventory;
-use crate::plan::reason::Keep;
+use crate::fs::roots;
+use crate::plan::action::{Action, Kept, Operation, OperationPlan, Plan, Subject, shown_subject};
+use crate::plan::due;
+use crate::plan::entry::{DirId, Inventory, RootId};
 use crate::plan::time::Time;
 use crate::report::message;
 use crate::report::name;
@@ -33,17 +33,14 @@ fn answer(session: &Session, job: &Job<'_>, path: &Path) -> Result<Exit, Early> 
     let memory = Memory::read_only(session)?;
     let operate::Planned { plan, .. } = operate::plan(session, job, &directories, &memory)?;
     let wanted = absolute(&session.typed_base(), path);
-    let verdicts = verdicts(session, &plan, &wanted);
+    let mut verdicts = verdicts(session, &plan, &Places::of(&directories, &wanted));
     if verdicts.is_empty() {
         let shown = directories::shown(&session.config.base, &wanted);
-        return Err(Early::line(
-            Exit::Usage,
-            &format!(
-                "'{}' is no file in the directories that {} works in",
-                shown.display(),
-                job.command
-            ),
-        ));
+        if roots::find(&wanted).is_none() {
+            let line = format!("'{}' does not exist", name::path(&shown));
+            return Err(Early::line(Exit::Usage, &line));
+        }
+        verdicts.push(outside(job, &plan, shown));
     }
     let printed = if session.cli.format == Format::Json {
         session.out.json(
@@ -76,65 +73,166 @@ struct Verdict {
     /// From when on the next run would act, if nothing changes; `None` where time alone does not
     /// decide.
     when: Option<Time>,
+    /// What else has to come before it acts.
+    condition: Option<String>,
 }
 
-/// When the age that keeps a file reaches its limit.
-fn due(session: &Session, reason: &Keep) -> Option<Time> {
-    let (age, limit) = match reason {
-        Keep::ModelUsed(times) => (times.age(), times.limit),
-        Keep::RecentlyUsed(ago) => (
-            Duration::from_secs(u64::from(ago.0)),
-            session.config.policies.cache.preserve_recent,
-        ),
-        _ => return None,
-    };
-    Some(session.now.after(limit.saturating_sub(age)))
+/// Where the path lies: by root, and relative to it.
+struct Places(Vec<(RootId, PathBuf)>);
+
+impl Places {
+    /// A configured directory may be reached by a symbolic link, or by where that leads.
+    fn of(directories: &Directories, wanted: &Path) -> Self {
+        let parent = wanted.parent().and_then(roots::find);
+        let real = parent.zip(wanted.file_name());
+        let real = real.map(|(parent, name)| parent.join(name));
+        let below = |root: &Path, path: &Path| path.strip_prefix(root).ok().map(Path::to_path_buf);
+        let each = directories.roots.iter().filter_map(|(id, root)| {
+            let typed = below(&root.spec.path, wanted);
+            let real = || below(&root.resolved, real.as_deref()?);
+            Some((id, typed.or_else(real)?))
+        });
+        Self(each.collect())
+    }
+
+    fn is(&self, inventory: &Inventory, subject: Subject) -> bool {
+        let position = position(inventory, subject);
+        position.is_some_and(|position| self.0.contains(&position))
+    }
+
+    fn is_above(&self, inventory: &Inventory, directory: DirId) -> bool {
+        position(inventory, Subject::Directory(directory)).is_some_and(|(root, above)| {
+            let mut places = self.0.iter();
+            places.any(|(id, path)| *id == root && path.starts_with(&above))
+        })
+    }
+
+    fn is_below(&self, inventory: &Inventory, subject: Subject) -> bool {
+        position(inventory, subject).is_some_and(|(root, below)| {
+            let mut places = self.0.iter();
+            places.any(|(id, path)| *id == root && below.starts_with(path))
+        })
+    }
 }
 
-fn verdicts(session: &Session, plan: &Plan, wanted: &Path) -> Vec<Verdict> {
-    let mut verdicts = Vec::new();
-    let is_it = |subject| full_path(&plan.inventory, subject) == wanted;
-    for operation in &plan.operations {
-        for action in operation.actions.iter().filter(|a| is_it(a.subject)) {
-            let (path, to) = plan.shown(action);
-            verdicts.push(Verdict {
-                operation: operation.operation.name(),
-                action: Some(message::name(action.verb)),
-                path,
-                to,
-                rule: action.reason.to_string(),
-                when: Some(session.now),
-            });
+/// The root of a subject, and its path below; `None` for what is no file of a root.
+fn position(inventory: &Inventory, subject: Subject) -> Option<(RootId, PathBuf)> {
+    Some(match subject {
+        Subject::Named(_) => return None,
+        Subject::Entry(id) => {
+            let entry = inventory.entry(id);
+            (inventory.root_of(entry), inventory.relative_path(entry))
         }
-        for kept in operation.kept.iter().filter(|kept| is_it(kept.subject)) {
-            verdicts.push(Verdict {
-                operation: operation.operation.name(),
-                action: None,
-                path: shown_subject(&plan.inventory, kept.subject),
-                to: None,
-                rule: kept.reason.to_string(),
-                when: due(session, &kept.reason),
-            });
+        Subject::Directory(id) => (inventory.directory(id).root, inventory.directory_path(id)),
+    })
+}
+
+fn verdicts(session: &Session, plan: &Plan, places: &Places) -> Vec<Verdict> {
+    let inventory = &plan.inventory;
+    let mut verdicts = Vec::new();
+    for operation in &plan.operations {
+        let is_it = |subject| places.is(inventory, subject);
+        let actions = operation.actions.iter().filter(|a| is_it(a.subject));
+        verdicts.extend(actions.map(|action| acted(session, plan, operation, action)));
+        let kept = operation.kept.iter().filter(|kept| match kept.subject {
+            Subject::Entry(_) | Subject::Named(_) => is_it(kept.subject),
+            // What lies in a directory that was not looked into shares its fate.
+            Subject::Directory(id) => places.is_above(inventory, id),
+        });
+        verdicts.extend(kept.map(|kept| stays(session, plan, operation, kept)));
+        if verdicts.is_empty() {
+            verdicts.extend(below(inventory, operation, places));
         }
     }
     verdicts
 }
 
-fn full_path(inventory: &Inventory, subject: Subject) -> PathBuf {
-    let (directory, name) = match subject {
-        Subject::Entry(id) => {
-            let entry = inventory.entry(id);
-            (entry.directory, Some(inventory.name(entry)))
-        }
-        Subject::Directory(id) => (id, None),
-        Subject::Named(number) => return inventory.named(number),
+fn acted(session: &Session, plan: &Plan, operation: &OperationPlan, action: &Action) -> Verdict {
+    let (path, to) = plan.shown(action);
+    Verdict {
+        operation: operation.operation.name(),
+        action: Some(message::name(action.verb)),
+        path,
+        to,
+        rule: action.reason.to_string(),
+        when: Some(session.now),
+        condition: None,
+    }
+}
+
+fn stays(session: &Session, plan: &Plan, operation: &OperationPlan, kept: &Kept) -> Verdict {
+    let policies = &session.config.policies;
+    let inventory = &plan.inventory;
+    let now = session.now;
+    let due = due::of(
+        policies,
+        inventory,
+        operation,
+        kept.subject,
+        &kept.reason,
+        now,
+    );
+    Verdict {
+        operation: operation.operation.name(),
+        action: None,
+        path: shown_subject(inventory, kept.subject),
+        to: None,
+        rule: kept.reason.to_string(),
+        when: due.at,
+        condition: due.condition,
+    }
+}
+
+/// A directory is told of by what is in it.
+fn below(inventory: &Inventory, operation: &OperationPlan, places: &Places) -> Option<Verdict> {
+    let is_below = |subject: &Subject| places.is_below(inventory, *subject);
+    let acted = operation.actions.iter().map(|action| action.subject);
+    let kept = operation.kept.iter().map(|kept| kept.subject);
+    let (acted, kept) = (
+        acted.filter(is_below).count(),
+        kept.filter(is_below).count(),
+    );
+    let mut rows = inventory.directory_ids();
+    let path = rows.find(|id| places.is(inventory, Subject::Directory(*id)))?;
+    Some(Verdict {
+        operation: operation.operation.name(),
+        action: None,
+        path: inventory.shown_directory(path),
+        to: None,
+        rule: format!("below it, {acted} items would be acted on and {kept} stay"),
+        when: None,
+        condition: None,
+    })
+}
+
+/// No directory of the operation holds the path.
+fn outside(job: &Job<'_>, plan: &Plan, path: PathBuf) -> Verdict {
+    let operation = job.operations.first().copied();
+    let roles = operation.map_or(&[][..], operate::roles);
+    let inventory = &plan.inventory;
+    let ours = inventory
+        .roots
+        .iter()
+        .filter(|root| roles.contains(&root.role));
+    let list: Vec<String> = ours.map(|root| name::path(&root.shown)).collect();
+    let nothing = || "none is configured".to_owned();
+    let list = if list.is_empty() {
+        nothing()
+    } else {
+        list.join(", ")
     };
-    let root = inventory.root(inventory.directory(directory).root);
-    let below = inventory.directory_path(directory);
-    let mut path = root.path.clone();
-    path.extend(below.iter());
-    path.extend(name);
-    path
+    Verdict {
+        operation: operation.map_or("", Operation::name),
+        action: None,
+        path,
+        to: None,
+        rule: format!(
+            "outside of the directories that {} works in: {list}",
+            job.command
+        ),
+        when: None,
+        condition: None,
+    }
 }
 
 fn lines(verdicts: &[Verdict]) -> String {
@@ -149,11 +247,17 @@ fn lines(verdicts: &[Verdict]) -> String {
                 verdict.rule
             ),
             (Some(action), None) => writeln!(text, "{path}: would {action}: {}", verdict.rule),
-            (None, _) => match verdict.when {
-                Some(when) => writeln!(text, "{path}: kept until {when}: {}", verdict.rule),
-                None => writeln!(text, "{path}: kept: {}", verdict.rule),
-            },
+            (None, _) => {
+                let until = verdict.when.map(|when| format!(" until {when}"));
+                let until = until.unwrap_or_default();
+                writeln!(text, "{path}: kept{until}: {}", verdict.rule)
+            }
         };
+        if let Some(condition) = &verdict.condition {
+            let alternative = verdict.when.is_some() && condition.starts_with("when");
+            let or = if alternative { "or " } else { "" };
+            let _ = writeln!(text, "  {or}{condition}");
+        }
     }
     text
 }

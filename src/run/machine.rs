@@ -12,7 +12,7 @@ use crate::fs::roots::OpenRoot;
 use crate::fs::{apply, dir, roots};
 use crate::plan::agents::{self, Present, Standing};
 use crate::plan::entry::Role;
-use crate::plan::host::{Disk, Metrics, Ticks};
+use crate::plan::host::{Disk, Holder, Metrics, Ticks};
 use crate::plan::processes::Sample;
 use crate::system::{metrics, open_files, processes};
 use std::time::{Duration, Instant};
@@ -134,4 +134,11 @@ pub fn writers(identity: (u64, u64)) -> Use {
     } else {
         Use::Unknown
     }
+}
+
+/// The processes that have a file open or mapped now.
+#[must_use]
+pub fn holders(identity: (u64, u64)) -> Vec<Holder> {
+    let mut open = open_files::read(&[identity.0]);
+    open.holders.remove(&identity).unwrap_or_default()
 }

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 use super::directories::{self, Directories, Wanted};
 use super::evidence::{self, Basis, Host, Quiet};
 use super::export;
-use super::machine::{Machine, host, read_metrics, sample, writers};
+use super::machine::{Machine, holders, host, read_metrics, sample, writers};
 use super::memory::Memory;
 use super::session::{Early, Session};
 use super::timetable::{self, Skipped};
 use crate::exit::Exit;
 use crate::fs::apply::{self, Surroundings};
+use crate::fs::evidence as evidence_of_files;
 use crate::fs::lock::{self, LockError, Locks};
 use crate::fs::scan::{self, Scan};
 use crate::fs::{books, manifest};
@@ -268,6 +269,7 @@ pub fn look(session: &Session, directories: &Directories) -> Inventory {
         &session.config.policies.models.patterns,
     );
     inventory.open = open_files::read(&directories.roots.devices());
+    evidence_of_files::add_log_states(&directories.roots, &mut inventory);
     inventory
 }
 
@@ -290,6 +292,7 @@ fn carry_out(session: &Session, job: &Job<'_>, directories: &Directories, plan: 
             stop: &stop,
             progress: &*progress,
             writers: &writers,
+            holders: &holders,
             now: session.now,
             machine: &Machine,
         },

@@ -122,6 +122,32 @@ fn mapping(line: &[u8]) -> Option<(u64, u64)> {
     Some((makedev(hex(major)?, hex(minor)?), inode))
 }
 
+/// A `flock` that is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Flock {
+    pub(super) pid: u32,
+    pub(super) identity: (u64, u64),
+}
+
+/// The `flock`s of `/proc/locks`, without those who only wait:
+/// `1: FLOCK ADVISORY WRITE 708 fe:00:13 0 EOF`.
+pub(super) fn flocks(text: &[u8]) -> impl Iterator<Item = Flock> {
+    text.split(|byte| *byte == b'\n').filter_map(flock)
+}
+
+fn flock(line: &[u8]) -> Option<Flock> {
+    let mut fields = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
+    if fields.nth(1)? != "FLOCK" {
+        return None;
+    }
+    let pid = fields.nth(2)?.parse().ok()?;
+    let mut place = fields.next()?.splitn(3, ':');
+    let (major, minor, inode) = (place.next()?, place.next()?, place.next()?);
+    let hex = |text| u32::from_str_radix(text, 16).ok();
+    let identity = (makedev(hex(major)?, hex(minor)?), inode.parse().ok()?);
+    Some(Flock { pid, identity })
+}
+
 /// Soft limit of open files in `/proc/PID/limits`; `None` where there is none.
 pub(super) fn open_files_limit(text: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(text).ok()?;

@@ -49,7 +49,7 @@ fn actions(report: &Value) -> Vec<String> {
             let fields = action.as_object_mut().unwrap();
             fields.remove("status");
             fields.remove("note");
-            // It has the stamp in it, where nothing finds it; `to` says the same.
+            // `to` says the same, and in this the time cannot be told from the rest.
             fields.remove("to_base64");
             list.push(format!(
                 "{} {}",

@@ -9,14 +9,18 @@
 
 mod agents;
 mod cache;
+mod cache_units;
 mod command_line;
 mod config;
 mod crash_cache;
 mod crash_logs;
 mod crash_models;
 mod crash_units;
+mod cut_killed;
+mod cutting;
 mod cycle;
 mod dry_run;
+mod explain;
 mod first_tries;
 mod fixture;
 mod garbage;
@@ -34,3 +38,4 @@ mod restore;
 mod schedule;
 mod streams;
 mod sweep;
+mod writers;

@@ -260,7 +260,7 @@ static LOGS: &[Key] = &[
         "mode",
         Kind::Choice(MODES),
         "\"auto\"",
-        "\"auto\", \"rename\" (\"copy-truncate\" and \"punch\": not in this version)",
+        "\"auto\", \"rename\", \"copy-truncate\", \"punch\"",
     ),
     key(
         "adopt",

@@ -6,8 +6,11 @@
 
 mod archive;
 mod archives;
+mod cut;
 mod directory;
 mod pace;
+mod record;
+mod release;
 mod remove;
 mod rename;
 mod restore;
@@ -28,6 +31,7 @@ use super::roots::Roots;
 use crate::plan::action::{Action, Operation, OperationPlan, Plan, Task, Verb, item_bytes};
 use crate::plan::agents::{Before, Machine};
 use crate::plan::entry::Inventory;
+use crate::plan::host::Holder;
 use crate::plan::outcome::{Ended, OperationOutcome, Outcome, Progress, Status};
 use crate::plan::time::Time;
 use archives::Archives;
@@ -45,6 +49,9 @@ pub struct Surroundings<'a> {
     /// Whether a process has the file of this device and inode open for writing, as far as the
     /// process table tells: asked where the kernel grants no lease.
     pub writers: &'a dyn Fn((u64, u64)) -> Use,
+    /// The processes that have the file of this device and inode now, as far as the process table
+    /// tells.
+    pub holders: &'a dyn Fn((u64, u64)) -> Vec<Holder>,
     /// Written into records.
     pub now: Time,
     /// Reads processes and memory, for what is asked of agents.
@@ -85,6 +92,7 @@ pub fn apply(plan: Plan, surroundings: &Surroundings<'_>) -> Outcome {
         archives: Archives::default(),
         waited: Duration::ZERO,
         touched: HashMap::new(),
+        cut_away: HashMap::new(),
         before: Vec::new(),
     };
     let operations = plan
@@ -110,6 +118,8 @@ struct Run<'a> {
     waited: Duration,
     /// Change time and link count of files of which we removed another name, by device and inode.
     touched: HashMap<(u64, u64), (Time, u32)>,
+    /// Bytes that were taken from the heads of logs, by device and inode.
+    cut_away: HashMap<(u64, u64), u64>,
     /// What was read before each thing asked of agents, in order.
     before: Vec<Before>,
 }
@@ -146,7 +156,7 @@ impl Run<'_> {
         let bytes = operation
             .actions
             .iter()
-            .filter(|action| !matches!(action.task, Task::Unlink | Task::RemoveDirectory))
+            .filter(|action| !is_removal(&action.task))
             .map(|action| item_bytes(self.inventory, action))
             .sum();
         self.surroundings.progress.begin(
@@ -159,9 +169,12 @@ impl Run<'_> {
     fn act(&mut self, action: &Action) -> Result<Step, Halt> {
         match &action.task {
             Task::Unlink => self.unlink(action.subject, action.verb == Verb::Evict),
+            Task::UnlinkFirst(others) => self.unlink_first(action.subject, others),
             Task::RemoveDirectory => self.remove_directory(action.subject),
             Task::RemoveTree => self.remove_own_tree(action.subject),
             Task::Rotate(rotate) => self.rotate(action.subject, rotate),
+            Task::Cut(cut) => self.cut(action.subject, cut),
+            Task::Resume(intent) => self.resume(action.subject, intent),
             Task::Compress(compress) => self.compress(action.subject, compress),
             Task::Archive(model) => self.archive(action.subject, model),
             Task::TakeIn(foreign) => self.take_in(action.subject, foreign),
@@ -171,6 +184,14 @@ impl Run<'_> {
             Task::Pace(pace) => self.pace(pace),
         }
     }
+}
+
+/// Whether a task reads no contents.
+const fn is_removal(task: &Task) -> bool {
+    matches!(
+        task,
+        Task::Unlink | Task::UnlinkFirst(_) | Task::RemoveDirectory
+    )
 }
 
 /// How an action ends whose need was not met: what was left alone for a good reason is no failure.

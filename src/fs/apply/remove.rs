@@ -1,6 +1,7 @@
 //! Removing files and the directories that this emptied.
 
 use std::fs::File;
+use std::io::ErrorKind;
 
 use rustix::fs::{AtFlags, FlockOperation};
 use rustix::io::Errno;
@@ -10,19 +11,13 @@ use super::{Run, disk};
 use crate::fs::dir;
 use crate::fs::lease::{self, Use};
 use crate::plan::action::Subject;
+use crate::plan::entry::{EntryId, Kind};
 
-impl Run<'_> {
+impl<'a> Run<'a> {
     /// Removes a name whose file is what the scan saw and which nobody has open.
     /// With `unread`, also one that was read since then stays: it is not the least used any more.
     pub fn unlink(&mut self, subject: Subject, unread: bool) -> Result<Step, Halt> {
-        let id = entry_of(subject)?;
-        let found = self.find(id)?;
-        if unread && found.seen.stat.atime > found.entry.atime {
-            return Err(Halt::Changed(
-                "it was read since it was looked at".to_owned(),
-            ));
-        }
-        let file = found.open_if_readable()?;
+        let (found, file) = self.find_to_remove(entry_of(subject)?, unread)?;
         remove_found(&found, file.as_ref())?;
         let Some(file) = file.filter(|_| found.seen.stat.links > 1) else {
             let last = found.seen.stat.links <= 1;
@@ -34,6 +29,62 @@ impl Run<'_> {
         };
         self.remember(&file)?;
         Ok(Step::done(0))
+    }
+
+    /// Removes the first of several names that go together, where all others may go too: it would
+    /// be of no use to anybody to lose some of them.
+    pub fn unlink_first(&mut self, subject: Subject, others: &[EntryId]) -> Result<Step, Halt> {
+        for id in others {
+            let (found, file) = self.find_to_remove(*id, true)?;
+            if file.is_some_and(|file| is_used(&file, lease::users)) {
+                let path = self.inventory.shown_path(found.entry);
+                let name = path.display();
+                return Err(Halt::Changed(format!("somebody uses '{name}' now")));
+            }
+        }
+        self.unlink(subject, true)
+    }
+
+    /// Finds a file again, opened where we may read it: what the open file is needs no other look.
+    fn find_to_remove(
+        &mut self,
+        id: EntryId,
+        unread: bool,
+    ) -> Result<(Found<'a>, Option<File>), Halt> {
+        let inventory = self.inventory;
+        let entry = inventory.entry(id);
+        let parent = self.directories.open_to_clean(entry.directory)?;
+        let name = inventory.name(entry);
+        let opened = match entry.kind {
+            Kind::File => match dir::open_file(&*parent, name) {
+                Ok((file, seen)) => Some((file, seen)),
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => None,
+                Err(error) => return Err(vanished(error)),
+            },
+            _ => None,
+        };
+        let (file, seen) = match opened {
+            Some((file, seen)) => (Some(file), seen),
+            None => (None, dir::look(&*parent, name).map_err(vanished)?),
+        };
+        if !self.is_as_seen(entry, &seen) {
+            return Err(Halt::Changed(
+                "it changed since it was looked at".to_owned(),
+            ));
+        }
+        // Our own look at where a link leads is an access to it.
+        if unread && entry.kind == Kind::File && seen.stat.atime > entry.atime {
+            return Err(Halt::Changed(
+                "it was read since it was looked at".to_owned(),
+            ));
+        }
+        let found = Found {
+            parent,
+            name,
+            entry,
+            seen,
+        };
+        Ok((found, file))
     }
 
     /// The other names of a file share its change time, which the removal of one moved.
@@ -52,7 +103,7 @@ impl Run<'_> {
         let Some(parent) = row.parent else {
             return Err(Halt::Changed("a configured directory stays".to_owned()));
         };
-        let parent = self.directories.open(parent)?;
+        let parent = self.directories.open_to_clean(parent)?;
         let name = self.inventory.directory_name(row);
         let seen = dir::look(&*parent, name).map_err(vanished)?;
         if seen.identity() != (self.inventory.device(row.root), row.inode) || !seen.directory {
@@ -76,17 +127,21 @@ fn is_locked(file: &File) -> bool {
     asked == Err(Errno::WOULDBLOCK)
 }
 
+/// Whether somebody has the file open, mapped or locked. Where the kernel grants the lease, nobody
+/// else has it open, and a `flock` needs it open: also that of a sysopt that is still making it.
+fn is_used(file: &File, ask: fn(&File) -> Use) -> bool {
+    match ask(file) {
+        Use::Free => false,
+        Use::Busy => true,
+        Use::Unknown => is_locked(file),
+    }
+}
+
 /// Removes the name of a file that was found again, under a lease where the kernel grants one, so
 /// that nobody opens it in between. The lease ends when the file is closed.
 pub fn remove_found(found: &Found<'_>, file: Option<&File>) -> Result<(), Halt> {
-    if let Some(file) = file {
-        if lease::hold_against_users(file) == Use::Busy {
-            return Err(Halt::Changed("somebody uses it now".to_owned()));
-        }
-        // Also the sign of a sysopt that is still making the file.
-        if is_locked(file) {
-            return Err(Halt::Changed("somebody holds a lock on it".to_owned()));
-        }
+    if file.is_some_and(|file| is_used(file, lease::hold_against_users)) {
+        return Err(Halt::Changed("somebody uses it now".to_owned()));
     }
     // What was decided, and of a model proved, is about what was found then.
     let now = dir::look(&*found.parent, found.name).map_err(vanished)?;

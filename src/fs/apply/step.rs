@@ -1,11 +1,14 @@
 //! What all actions share: how one ends, and finding again what the scan saw.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use super::Run;
 use crate::fs::compress;
@@ -78,14 +81,26 @@ pub fn vanished(error: io::Error) -> Halt {
     }
 }
 
-/// How many directories are held open at once; each is opened from its parent.
+/// How many directories are held open at once at least; each is opened from its parent.
 const HELD: usize = 64;
+/// And at most.
+const HELD_MOST: usize = 4096;
+
+/// Half of the descriptors that we may have: with fewer, directories are opened again and again.
+fn room() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok());
+    limit.map_or(HELD_MOST, |limit| (limit / 2).clamp(HELD, HELD_MOST))
+}
 
 /// Directories of the inventory, opened from their roots, each proved to be the one that was seen.
 pub struct Directories<'a> {
     roots: &'a Roots,
     inventory: &'a Inventory,
     held: HashMap<DirId, Rc<OwnedFd>>,
+    room: usize,
+    /// Of those held, on which we have a `flock`.
+    locked: HashSet<DirId>,
 }
 
 impl<'a> Directories<'a> {
@@ -94,6 +109,8 @@ impl<'a> Directories<'a> {
             roots,
             inventory,
             held: HashMap::new(),
+            room: room(),
+            locked: HashSet::new(),
         }
     }
 
@@ -115,8 +132,9 @@ impl<'a> Directories<'a> {
             if self.inventory.directory(next).parent.is_some() {
                 fd = Rc::new(self.open_in(&fd, next)?);
             }
-            if self.held.len() >= HELD {
+            if self.held.len() >= self.room {
                 self.held.clear();
+                self.locked.clear();
             }
             self.held.insert(next, Rc::clone(&fd));
         }
@@ -126,6 +144,28 @@ impl<'a> Directories<'a> {
     /// Forgets a directory that is gone.
     pub fn forget(&mut self, id: DirId) {
         self.held.remove(&id);
+        self.locked.remove(&id);
+    }
+
+    /// Opens a directory to remove something from it. A `flock` on it or on one above keeps what is
+    /// below, as systemd-tmpfiles has it; ours tells others that we are at work. That on a
+    /// configured directory is held by the run.
+    pub fn open_to_clean(&mut self, id: DirId) -> Result<Rc<OwnedFd>, Halt> {
+        let mut at = id;
+        while !self.locked.contains(&at)
+            && let Some(parent) = self.inventory.directory(at).parent
+        {
+            let fd = self.open(at)?;
+            let asked = flock(&*fd, FlockOperation::NonBlockingLockExclusive);
+            if asked == Err(Errno::WOULDBLOCK) {
+                return Err(Halt::Changed(
+                    "somebody holds a lock on its directory".to_owned(),
+                ));
+            }
+            self.locked.insert(at);
+            at = parent;
+        }
+        self.open(id)
     }
 
     /// Forgets a directory that moved, and all below it.
@@ -199,7 +239,8 @@ impl<'a> Run<'a> {
         if seen.identity() != self.inventory.identity(entry) || !seen.is_file() {
             return Err(Halt::Changed("another file has its name now".to_owned()));
         }
-        if seen.stat.size < entry.size {
+        let taken = self.cut_away.get(&seen.identity()).copied().unwrap_or(0);
+        if seen.stat.size.saturating_add(taken) < entry.size {
             return Err(Halt::Changed("it was truncated meanwhile".to_owned()));
         }
         if seen.stat.links != 1 {
@@ -208,7 +249,8 @@ impl<'a> Run<'a> {
         Ok(found)
     }
 
-    fn find_any(&mut self, id: EntryId) -> Result<Found<'a>, Halt> {
+    /// Looks for a file by its name, whatever it is now.
+    pub fn find_any(&mut self, id: EntryId) -> Result<Found<'a>, Halt> {
         let inventory = self.inventory;
         let entry = inventory.entry(id);
         let parent = self.directories.open(entry.directory)?;

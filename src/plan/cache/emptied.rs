@@ -1,6 +1,7 @@
 //! Directories that hold nothing any more once the plan is done.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 
 use super::super::action::{OperationPlan, Subject, Task, Verb};
 use super::super::entry::{DirId, EntryId, Inventory, Walk};
@@ -13,6 +14,8 @@ pub(super) struct Emptied<'a> {
     left: Vec<u32>,
     /// The last eviction below each directory.
     last: Vec<Option<u32>>,
+    /// Repositories that go whole, with what was empty in them before.
+    whole: HashMap<DirId, u32>,
 }
 
 impl<'a> Emptied<'a> {
@@ -22,6 +25,27 @@ impl<'a> Emptied<'a> {
             inventory,
             left: directories.iter().map(|row| row.children).collect(),
             last: vec![None; directories.len()],
+            whole: HashMap::new(),
+        }
+    }
+
+    /// Action `number` is the last eviction of a repository.
+    pub(super) fn whole(&mut self, repository: DirId, number: u32) {
+        self.whole.insert(repository, number);
+    }
+
+    /// Directories that were empty before go with the repository that they are part of.
+    fn include_hollow(&mut self) {
+        if self.whole.is_empty() {
+            return;
+        }
+        let mut of: Vec<Option<u32>> = vec![None; self.left.len()];
+        for id in self.inventory.directory_ids() {
+            let parent = self.inventory.directory(id).parent;
+            let above = parent.and_then(|parent| of[parent.0 as usize]);
+            let index = id.0 as usize;
+            of[index] = above.or_else(|| self.whole.get(&id).copied());
+            self.last[index] = self.last[index].max(of[index]);
         }
     }
 
@@ -34,6 +58,7 @@ impl<'a> Emptied<'a> {
     /// Adds the removals, deepest first. A root stays, and so does a directory that was empty
     /// before or that loses nothing to this plan.
     pub(super) fn remove(mut self, plan: &mut OperationPlan) {
+        self.include_hollow();
         let mut gone = Vec::new();
         // Parents stand before their children, so backwards each directory comes after all below.
         for index in (0..self.left.len()).rev() {

@@ -30,7 +30,23 @@ pub(super) fn describe(plan: &mut OperationPlan, inventory: &Inventory, ledger: 
     put("visibility", json!(inventory.open.visibility));
     let directories = roots.iter().map(|root| directory(inventory, ledger, *root));
     put("directories", Value::Array(directories.collect()));
+    let marked = marked(plan, inventory);
+    plan.metadata.insert("marked", marked);
     warn(plan, inventory, ledger, &roots);
+}
+
+/// The trees of other tools, each by the mark that tells.
+fn marked(plan: &OperationPlan, inventory: &Inventory) -> Value {
+    let trees = plan.kept.iter().filter_map(|kept| match kept.reason {
+        Keep::Marked(mark) => {
+            let path = shown_subject(inventory, kept.subject);
+            Some(json!({ "path": readable::path(&path), "mark": mark }))
+        }
+        _ => None,
+    });
+    let mut trees: Vec<Value> = trees.collect();
+    trees.sort_by_key(|tree| tree["path"].to_string());
+    Value::Array(trees)
 }
 
 fn directory(inventory: &Inventory, ledger: &Ledger, root: RootId) -> Value {

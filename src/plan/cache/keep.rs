@@ -4,8 +4,10 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 
 use super::super::claims::Claims;
-use super::super::entry::{AtimeMode, DirId, EntryId, Inventory, Role};
+use super::super::cutting;
+use super::super::entry::{AtimeMode, DirId, EntryId, Inventory, Kind, Role};
 use super::super::host::Holder;
+use super::super::locked::Locked;
 use super::super::names;
 use super::super::policy::CachePolicy;
 use super::super::reason::{Duration32, HeldBy, Keep};
@@ -20,6 +22,7 @@ pub(super) struct Rules<'a> {
     claims: &'a Claims,
     clock: Clock,
     excluded: Excluded<'a>,
+    locked: Locked<'a>,
     databases: HashSet<EntryId>,
     atime: Vec<AtimeMode>,
     /// The mode of all cache directories, where it is the same.
@@ -44,6 +47,7 @@ impl<'a> Rules<'a> {
             claims,
             clock,
             excluded: Excluded::new(inventory, &policy.exclude),
+            locked: Locked::new(inventory),
             databases: databases(inventory),
             atime: inventory
                 .root_ids()
@@ -78,12 +82,37 @@ impl<'a> Rules<'a> {
             .or_else(|| self.recent(id))
     }
 
+    /// Why a part of a repository keeps it in place; its links are parts of it, and so are files
+    /// that elsewhere would be locks or markers.
+    pub(super) fn keep_part(&self, id: EntryId) -> Option<Keep> {
+        let entry = self.inventory.entry(id);
+        if self.excluded.contains(id) {
+            return Some(Keep::Excluded);
+        }
+        if entry.kind == Kind::Symlink {
+            return None;
+        }
+        let name = self.inventory.name(entry);
+        let database = names::is_database(name) || self.databases.contains(&id);
+        Keep::irregular(entry.kind)
+            .or_else(|| names::is_own_temporary(name).then_some(Keep::SysoptTemporary))
+            .or_else(|| database.then_some(Keep::Database))
+            .or_else(|| self.in_use(id))
+    }
+
+    /// Whether an earlier operation of the run removes it.
+    pub(super) fn is_claimed(&self, id: EntryId) -> bool {
+        self.claims.contains(id)
+    }
+
     fn by_name(&self, id: EntryId) -> Option<Keep> {
         let name = self.inventory.name(self.inventory.entry(id));
         if names::is_own_temporary(name) {
             Some(Keep::SysoptTemporary)
         } else if rotated::parse(name).is_some() {
             Some(Keep::RotatedLog)
+        } else if cutting::log_of(name).is_some() {
+            Some(Keep::Books)
         } else if names::is_database(name) || self.databases.contains(&id) {
             Some(Keep::Database)
         } else if names::is_cache_tag(name) || names::is_lock(name) || names::is_pid_file(name) {
@@ -93,7 +122,15 @@ impl<'a> Rules<'a> {
         }
     }
 
-    fn in_use(&self, id: EntryId) -> Option<Keep> {
+    /// Who has it open, mapped or locked.
+    pub(super) fn in_use(&self, id: EntryId) -> Option<Keep> {
+        if let Some(locker) = self.locked.by(id) {
+            return Some(Keep::Locked(Box::new(HeldBy {
+                pid: locker.pid,
+                name: locker.name.clone(),
+                advice: None,
+            })));
+        }
         let open = &self.inventory.open;
         if open.holders.is_empty() {
             return None;
@@ -108,7 +145,12 @@ impl<'a> Rules<'a> {
     }
 
     fn recent(&self, id: EntryId) -> Option<Keep> {
-        let (used, now) = (self.used(id), self.clock.now);
+        self.recent_use(self.used(id))
+    }
+
+    /// Why what was last used then stays.
+    pub(super) fn recent_use(&self, used: Time) -> Option<Keep> {
+        let now = self.clock.now;
         if used > now {
             Some(Keep::FutureTime)
         } else if now.since(used) < self.policy.preserve_recent {

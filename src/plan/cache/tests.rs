@@ -138,6 +138,8 @@ fn what_must_never_go_is_named() {
         ("Cookies-journal", "database"),
         ("lmdb/data.mdb", "database"),
         ("lmdb/lock.mdb", "database"),
+        ("one-file", "database"),
+        ("one-file-lock", "database"),
         (".sysopt-x.tmp", "sysopt_temporary"),
         ("a.log-20251124T210000Z.gz", "rotated_log"),
         ("keep/deep/x", "excluded"),

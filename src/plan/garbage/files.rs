@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::entry::{DirId, Entry, EntryId, Inventory, Kind, LinkTarget, Role, Walk};
+use super::super::locked::Locked;
 use super::super::names;
 use super::super::policy::GarbagePolicy;
 use super::super::reason::{Duration32, Reason};
@@ -34,6 +35,7 @@ pub(super) struct Examiner<'a> {
     pub(super) evidence: &'a GarbageEvidence,
     pub(super) clock: Clock,
     pub(super) sources: &'a Sources<'a>,
+    pub(super) locked: &'a Locked<'a>,
 }
 
 /// Bytes that the removal of this name gives back.
@@ -49,6 +51,19 @@ pub(super) fn frees(inventory: &Inventory, id: EntryId) -> u64 {
 impl Examiner<'_> {
     /// The class of an entry and what it is; `None` for what belongs to no class.
     pub(super) fn entry(&self, id: EntryId) -> Option<(Class, Finding)> {
+        let (class, finding) = self.judge(id)?;
+        let locked = matches!(finding, Finding::Delete(_)) && self.locked.by(id).is_some();
+        Some((
+            class,
+            if locked {
+                Finding::Skip("locked")
+            } else {
+                finding
+            },
+        ))
+    }
+
+    fn judge(&self, id: EntryId) -> Option<(Class, Finding)> {
         let entry = self.inventory.entry(id);
         let name = self.inventory.name(entry);
         if names::is_nfs_remnant(name) || names::is_lock(name) {

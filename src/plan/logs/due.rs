@@ -1,28 +1,22 @@
 //! Which logs are due, and whether they can be taken away without losing a line.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
-use super::super::action::Rotate;
+use super::super::action::{Cut, Rotate};
 use super::super::entry::{Entry, EntryId};
-use super::super::host::{Hold, Holder};
 use super::super::policy::{LogMode, LogRule};
 use super::super::reason::{Exceeds, Keep, Older, Reason};
 use super::super::rotated;
 use super::super::time::{Clock, Time};
-use super::Decided;
-use super::survey::{Names, Series, Survey, held_by};
+use super::method::{self, Method};
+use super::survey::{Names, Series, Survey};
+use super::{Decided, pieces};
 
 /// A run from cron that starts a little earlier than the last must not slip a whole period.
 const SLACK: Duration = Duration::from_mins(1);
 /// The share of a period that the slack may be: a twentieth.
 const SLACK_SHARE: u32 = 20;
-
-/// The cures name only what this version can do: no signal, no copy-truncate, no punch.
-const APPENDS: &str = "if it reopens its log, mode = \"rename\" rotates it, and compresses it once \
-                       the writer lets go";
-const OVERWRITES: &str = "let it append (>>); if it reopens its log, mode = \"rename\" rotates it, \
-                          and compresses it once the writer lets go";
 
 /// Decides on one log.
 pub(super) fn decide(
@@ -34,31 +28,51 @@ pub(super) fn decide(
     decided: &mut Decided,
 ) {
     let series = &survey.series[index];
+    let method = due(survey, series, id, clock)
+        .and_then(|reason| Ok((reason, method::choose(survey, index, id)?)));
+    let done = method.and_then(|(reason, method)| match method {
+        Method::Rename => {
+            let rotate = rename(survey, series, id, names, clock)?;
+            decided.rotates.push((id, index, reason, rotate));
+            Ok(())
+        }
+        Method::Cut(cutting) => {
+            let cut = Cut {
+                to: OsString::new(),
+                compress: survey.rule(series).compress,
+                method: cutting,
+                block: survey.cuts(id).block,
+                at_most: None,
+            };
+            let pieces = pieces::split(survey, index, id, names, clock, &cut)?;
+            decided.cuts.push((id, index, reason, pieces));
+            Ok(())
+        }
+    });
+    if let Err(keep) = done {
+        decided.kept.push((id, keep));
+    }
+}
+
+fn rename(
+    survey: &Survey,
+    series: &Series,
+    id: EntryId,
+    names: &Names,
+    clock: Clock,
+) -> Result<Rotate, Keep> {
     let rule = survey.rule(series);
     let directory = survey.inventory.entry(id).directory;
-    let verdict = due(survey, series, id, clock).and_then(|reason| {
-        if let Some(obstacle) = obstacle(survey, series, id) {
-            return Err(obstacle);
-        }
-        let taken = |name: &OsStr| names.contains(&(directory, name));
-        let newest = series.copies.keys().next_back();
-        let newest = newest.map(|copy| (copy.time, copy.serial));
-        let to =
-            rotated::free_name(series.log, clock.now, newest, taken).ok_or(Keep::NameTooLong)?;
-        Ok((reason, to))
-    });
-    match verdict {
-        Ok((reason, to)) => {
-            let rotate = Rotate {
-                to,
-                compress: rule.compress,
-                settle: rule.settle,
-                despite_writers: rule.mode == LogMode::Rename,
-            };
-            decided.rotates.push((id, index, reason, rotate));
-        }
-        Err(keep) => decided.kept.push((id, keep)),
-    }
+    let taken = |name: &OsStr| names.contains(&(directory, name));
+    let newest = series.copies.keys().next_back();
+    let newest = newest.map(|copy| (copy.time, copy.serial));
+    let to = rotated::free_name(series.log, clock.now, newest, taken).ok_or(Keep::NameTooLong)?;
+    Ok(Rotate {
+        to,
+        compress: rule.compress,
+        settle: rule.settle,
+        despite_writers: rule.mode == LogMode::Rename,
+    })
 }
 
 /// Why a log is to be rotated, or why not.
@@ -66,9 +80,10 @@ fn due(survey: &Survey, series: &Series, id: EntryId, clock: Clock) -> Result<Re
     let rule = survey.rule(series);
     let entry = survey.inventory.entry(id);
     // A punched log keeps its apparent size and begins with a hole.
-    let bytes = match rule.mode {
-        LogMode::Punch => entry.size.min(entry.disk_usage()),
-        LogMode::Auto | LogMode::Rename | LogMode::CopyTruncate => entry.size,
+    let bytes = if survey.inventory.logs.heads.contains_key(&id) {
+        entry.size.min(entry.disk_usage())
+    } else {
+        entry.size
     };
     let over = Box::new(Exceeds {
         bytes,
@@ -105,49 +120,4 @@ fn last_rotation(series: &Series, entry: &Entry) -> Time {
     newest.map_or(entry.atime.min(entry.mtime).min(entry.ctime), |copy| {
         copy.time
     })
-}
-
-/// What keeps a log that is due from being rotated by a rename.
-fn obstacle(survey: &Survey, series: &Series, id: EntryId) -> Option<Keep> {
-    let rule = survey.rule(series);
-    if survey.inventory.entry(id).links > 1 {
-        return Some(Keep::SeveralLinks);
-    }
-    let holders = survey.holders(id);
-    let mapped = holders.iter().find(|holder| holder.hold == Hold::Mapped);
-    if let Some(holder) = mapped {
-        return Some(Keep::InUse(Box::new(held_by(holder, None))));
-    }
-    if rule.signal.is_some() {
-        return Some(Keep::Unsupported(
-            "its rule sends a signal after rotation, which is not built yet",
-        ));
-    }
-    if rule.post_rotate.is_some() {
-        return Some(Keep::Unsupported(
-            "its rule runs post_rotate, which is not built yet",
-        ));
-    }
-    match rule.mode {
-        LogMode::Rename => None,
-        LogMode::Auto => writer(holders),
-        LogMode::CopyTruncate => Some(Keep::Unsupported(
-            "mode = \"copy-truncate\" is not built yet",
-        )),
-        LogMode::Punch => Some(Keep::Unsupported("mode = \"punch\" is not built yet")),
-    }
-}
-
-/// A writer that would go on writing to the renamed file. One that overwrites is named before one
-/// that appends: its cure helps both.
-fn writer(holders: &[Holder]) -> Option<Keep> {
-    let writers = holders
-        .iter()
-        .filter(|holder| matches!(holder.hold, Hold::Append | Hold::Write));
-    let strongest = writers.max_by_key(|holder| (holder.hold, std::cmp::Reverse(holder.pid)))?;
-    let advice = match strongest.hold {
-        Hold::Write => OVERWRITES,
-        _ => APPENDS,
-    };
-    Some(Keep::Writer(Box::new(held_by(strongest, Some(advice)))))
 }

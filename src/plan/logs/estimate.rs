@@ -21,6 +21,11 @@ pub(super) fn bytes(survey: &Survey, decided: &Decided, fates: &Fates) -> Option
     for (id, series, _, task) in &decided.rotates {
         sum = sum.saturating_add(saved(survey, *series, *id, task.compress)?);
     }
+    for (id, series, _, pieces) in &decided.cuts {
+        if let Some(piece) = pieces.first() {
+            sum = sum.saturating_add(saved(survey, *series, *id, piece.compress)?);
+        }
+    }
     for (id, series, _, task) in &fates.compresses {
         let usage = signed(survey.inventory.entry(*id).disk_usage());
         sum = sum.saturating_add(if task.published {
@@ -39,12 +44,17 @@ pub(super) fn samples(survey: &Survey, decided: &Decided, fates: &Fates) -> Vec<
         .iter()
         .filter(|(.., task)| task.compress != Codec::None)
         .map(|(_, series, ..)| *series);
+    let cuts = decided
+        .cuts
+        .iter()
+        .filter(|(.., pieces)| pieces.iter().any(|piece| piece.compress != Codec::None))
+        .map(|(_, series, ..)| *series);
     let compresses = fates
         .compresses
         .iter()
         .filter(|(.., task)| !task.published)
         .map(|(_, series, ..)| *series);
-    let series: BTreeSet<usize> = rotates.chain(compresses).collect();
+    let series: BTreeSet<usize> = rotates.chain(cuts).chain(compresses).collect();
     series
         .into_iter()
         .filter_map(|series| newest_packed(survey, series))
@@ -60,7 +70,7 @@ pub(super) fn packed(survey: &Survey, series: usize, id: EntryId, codec: Codec) 
     let sample = newest_packed(survey, series)?;
     let from = *survey.inventory.expanded.get(&sample)?;
     let to = survey.inventory.entry(sample).size;
-    let bytes = (u128::from(entry.size) * u128::from(to)).checked_div(u128::from(from))?;
+    let bytes = (u128::from(survey.content(id)) * u128::from(to)).checked_div(u128::from(from))?;
     let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
     Some(bytes.div_ceil(BLOCK).saturating_mul(BLOCK))
 }

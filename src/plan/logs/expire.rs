@@ -93,6 +93,10 @@ fn stays(survey: &Survey, candidate: Candidate, stay: Stay, fates: &mut Fates) {
     let Some(id) = copy.plain else {
         return;
     };
+    if retained == Keep::Rotating {
+        fates.kept.push((id, retained));
+        return;
+    }
     match finish::leftover(survey, &copy, rule.compress) {
         Ok(task) => {
             let reason = Reason::Leftover;
@@ -233,8 +237,19 @@ fn in_place<'a>(
 
 /// What this run makes counts as the newest of its log.
 fn made_now<'a>(survey: &Survey<'a>, decided: &Decided, clock: Clock) -> Vec<Candidate<'a>> {
-    let made = decided.rotates.iter().map(|(id, index, _, task)| {
-        let bytes = estimate::packed(survey, *index, *id, task.compress).unwrap_or(0);
+    let renamed = decided
+        .rotates
+        .iter()
+        .map(|(id, index, _, task)| (id, index, task.compress, 1));
+    // Together the pieces of a log take what it takes in one.
+    let cut = decided.cuts.iter().flat_map(|(id, index, _, pieces)| {
+        let count = pieces.len() as u64;
+        pieces
+            .iter()
+            .map(move |piece| (id, index, piece.compress, count))
+    });
+    let made = renamed.chain(cut).map(|(id, index, codec, pieces)| {
+        let bytes = estimate::packed(survey, *index, *id, codec).unwrap_or(0) / pieces;
         let item = Item {
             group: *index,
             time: clock.now,

@@ -95,11 +95,12 @@ fn rules() -> impl Strategy<Value = LogRule> {
                 max_total_size: total,
                 min_free: short.map(|bytes| MinFree::Bytes((50 << 30) + bytes)),
                 compress: [Codec::None, Codec::Gzip(6), Codec::Zstd(3)][usize::from(bits % 3)],
-                mode: if bits & 4 == 0 {
-                    LogMode::Auto
-                } else {
-                    LogMode::Rename
-                },
+                mode: [
+                    LogMode::Auto,
+                    LogMode::Rename,
+                    LogMode::CopyTruncate,
+                    LogMode::Punch,
+                ][usize::from(bits >> 2 & 1) + usize::from(bits >> 6 & 2)],
                 adopt: bits & 8 == 0,
                 unique: bits & 0x30 == 0,
                 exclude: if bits & 64 == 0 {
@@ -238,6 +239,11 @@ proptest! {
                     name.push(task.compress.suffix());
                     prop_assert!(names.insert((directory, task.to.clone())) );
                     (task.compress != Codec::None).then_some(name)
+                }
+                Task::Cut(task) => {
+                    let mut name = task.to.clone();
+                    name.push(task.compress.suffix());
+                    Some(name)
                 }
                 Task::Compress(task) if !task.published => Some(task.to.clone()),
                 _ => None,

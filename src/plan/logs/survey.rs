@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 
 use super::super::action::Subject;
 use super::super::claims::Claims;
+use super::super::cutting::{self, Cuts};
 use super::super::entry::{DirId, EntryId, Inventory, Role, RootId};
 use super::super::host::{Hold, Holder};
 use super::super::names;
@@ -13,6 +14,7 @@ use super::super::policy::{LogRule, LogsPolicy};
 use super::super::reason::{HeldBy, Keep};
 use super::super::rotated::{self, Form, Order};
 use super::super::time::Time;
+use super::records::Records;
 use super::rules::{Owner, Rules};
 
 /// Names that exist, by directory.
@@ -86,6 +88,8 @@ pub(super) struct Survey<'a> {
     pub(super) series: Vec<Series<'a>>,
     /// What is neither a log nor a rotated file.
     pub(super) kept: Vec<(EntryId, Keep)>,
+    /// Rotations that a run was killed in.
+    pub(super) records: Records<'a>,
     /// By rule, directory and log; only while the series are collected.
     index: HashMap<(usize, DirId, &'a OsStr), usize>,
 }
@@ -98,6 +102,7 @@ impl<'a> Survey<'a> {
             policy,
             series: Vec::new(),
             kept: Vec::new(),
+            records: Records::read(inventory),
             index: HashMap::new(),
         };
         for id in inventory.entry_ids() {
@@ -106,7 +111,8 @@ impl<'a> Survey<'a> {
                 let aside = Keep::irregular(entry.kind)
                     .or_else(|| claims.contains(id).then_some(Keep::Garbage))
                     .or_else(|| survey.place(&rules, id));
-                if let Some(reason) = aside {
+                // What was begun is completed, whoever owns the log now.
+                if let Some(reason) = aside.filter(|_| !survey.records.decide_on(id)) {
                     survey.kept.push((id, reason));
                 }
             }
@@ -143,8 +149,25 @@ impl<'a> Survey<'a> {
         holders.map_or(&[], Vec::as_slice)
     }
 
-    /// Why a rotated or finished file is left alone: somebody has it.
+    /// What the filesystem of a log can do to its head.
+    pub(super) fn cuts(&self, id: EntryId) -> Cuts {
+        let root = self.inventory.root_of(self.inventory.entry(id));
+        self.inventory.cuts(root)
+    }
+
+    /// Bytes of a log without the hole at its head.
+    pub(super) fn content(&self, id: EntryId) -> u64 {
+        let head = self.inventory.logs.heads.get(&id).copied();
+        let size = self.inventory.entry(id).size;
+        size.saturating_sub(head.unwrap_or(0))
+    }
+
+    /// Why a rotated or finished file is left alone: somebody has it, or its rotation is not
+    /// complete.
     pub(super) fn held(&self, id: EntryId) -> Option<Keep> {
+        if self.records.rotating.contains(&id) {
+            return Some(Keep::Rotating);
+        }
         let identity = self.inventory.identity(self.inventory.entry(id));
         let holder = self.inventory.open.holder(identity)?;
         let held = Box::new(held_by(holder, None));
@@ -182,6 +205,9 @@ impl<'a> Survey<'a> {
         }
         if names::is_lock(name) || names::is_pid_file(name) || names::is_nfs_remnant(name) {
             return Some(Keep::Marker);
+        }
+        if cutting::log_of(name).is_some() {
+            return Some(Keep::Books);
         }
         let placed = self.place_own(rules, id);
         let placed = placed.or_else(|| self.place_packed(rules, id));

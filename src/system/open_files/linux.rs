@@ -12,7 +12,7 @@ use rustix::io::{Errno, Result};
 
 use super::super::parse::{self, Mount};
 use super::super::proc::Dir;
-use crate::plan::host::{DeletedFile, Hold, Holder, OpenFiles};
+use crate::plan::host::{DeletedFile, Hold, Holder, Locker, OpenFiles};
 
 /// Device and inode.
 type Identity = (u64, u64);
@@ -34,6 +34,7 @@ pub(super) fn read(devices: &[u64]) -> Result<OpenFiles> {
             pass.process(pid, &process);
         }
     }
+    pass.locks(&proc, own);
     Ok(pass.found)
 }
 
@@ -112,6 +113,29 @@ impl Pass {
                 device,
                 inode,
             });
+        }
+    }
+
+    /// What `/proc/locks` shows, also of processes that hide their files from us.
+    fn locks(&mut self, proc: &Dir, own: u32) {
+        let Ok(text) = proc.read(c"locks", &mut self.buffer) else {
+            return;
+        };
+        let locks: Vec<parse::Flock> = parse::flocks(text).collect();
+        for lock in locks.into_iter().filter(|lock| lock.pid != own) {
+            let (device, inode) = lock.identity;
+            let process = proc.number(lock.pid);
+            let name = process.and_then(|process| {
+                let name = process.read(c"comm", &mut self.buffer)?;
+                Ok(String::from_utf8_lossy(name).trim_end().to_owned())
+            });
+            let locker = Locker {
+                pid: lock.pid,
+                name: name.unwrap_or_default(),
+            };
+            for device in self.devices.of_mapping(device) {
+                self.found.locks.insert((*device, inode), locker.clone());
+            }
         }
     }
 

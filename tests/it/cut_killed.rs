@@ -1,0 +1,262 @@
+//! A run that is killed while it takes away the head of a log is completed by the next: with the
+//! writers still at work, every line is there once.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::fixture::{HOUR, Ran, Tmpfs, Tree, actions, lines, operation};
+use crate::require;
+use crate::writers::{Writers, archives_are_valid, can_collapse, every_line_once, records};
+
+const LOGS: &str = "log_rotation";
+/// Calls at which a rotation is killed; of what has no number here, the next one is as good.
+const CALLS: [&str; 14] = [
+    "fallocate",
+    "renameat2",
+    "renameat",
+    "unlinkat",
+    "fsync",
+    "lseek",
+    "flock",
+    "fchmod",
+    "fchown",
+    "utimensat",
+    "ftruncate",
+    "write",
+    "pread64",
+    "fcntl",
+];
+
+fn configure(tree: &Tree, mode: &str) {
+    tree.config(&format!(
+        "[logs]\nmax_file_size = '16KiB'\nmax_files_per_logger = 0\nmode = '{mode}'\n"
+    ));
+}
+
+/// Runs sysopt so that it is killed before the Nth call of that name.
+fn killed_at(tree: &Tree, call: &str, number: usize) -> Ran {
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-o", "/dev/null"]);
+    command.args(["-e", &format!("trace={call}")]);
+    command.args(["-e", &format!("inject={call}:signal=KILL:when={number}")]);
+    command.arg(env!("CARGO_BIN_EXE_sysopt"));
+    tree.prepare(&mut command, &["--threads", "1", "rotate-logs"]);
+    Ran::from(command.output().unwrap())
+}
+
+/// The next run puts everything in order, and the one after it finds nothing begun.
+fn completes(tree: &Tree, what: &str) {
+    let ran = tree.run(&["--threads", "1", "rotate-logs"]);
+    assert_eq!(ran.code, Some(0), "{what}: {ran:?}");
+    assert!(records(tree, "logs").is_empty(), "{what}: {ran:?}");
+}
+
+/// Kills rotations at every step-th of their calls while somebody writes.
+fn sweep(tree: &Tree, writers: Writers, step: usize) {
+    let (begun, mut killed) = (Instant::now(), 0);
+    for call in CALLS {
+        for number in (1..500).step_by(step) {
+            writers.wait_for(24 << 10);
+            let ran = killed_at(tree, call, number);
+            if ran.signal != Some(9) {
+                assert_eq!(ran.code, Some(0), "{call} {number}: {ran:?}");
+                break;
+            }
+            killed += 1;
+            completes(tree, &format!("{call} {number}"));
+        }
+    }
+    let written = writers.end();
+    assert!(killed > 15, "{killed} points are no proof");
+    every_line_once(tree, "logs/app.log", &written);
+    archives_are_valid(tree, "logs/app.log");
+    let _ = writeln!(
+        std::io::stderr(),
+        "killed at {killed} calls in {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
+}
+
+/// Kills rotations after a while, so many times.
+fn at_random(tree: &Tree, writers: Writers, times: u32) {
+    writers.wait_for(256 << 10);
+    let begun = Instant::now();
+    completes(tree, "undisturbed");
+    let whole = u32::try_from(begun.elapsed().as_micros()).unwrap();
+    let (mut state, mut killed) = (times, 0);
+    for _ in 0..times {
+        writers.wait_for(256 << 10);
+        let mut command = tree.command(&["rotate-logs"]);
+        let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+        state = state.wrapping_mul(1_103_515_245).wrapping_add(12_345);
+        std::thread::sleep(Duration::from_micros(u64::from((state >> 8) % whole)));
+        child.kill().unwrap();
+        killed += u32::from(child.wait().unwrap().code().is_none());
+    }
+    completes(tree, "at last");
+    let written = writers.end();
+    assert!(killed > times / 4, "{killed} of {times} were killed");
+    every_line_once(tree, "logs/app.log", &written);
+    archives_are_valid(tree, "logs/app.log");
+}
+
+fn ready<F: Fn()>(test: F) -> bool {
+    require::tool("strace") && can_collapse() && require::own_machine(test)
+}
+
+#[test]
+fn a_rotation_killed_at_many_calls_is_completed() {
+    if ready(a_rotation_killed_at_many_calls_is_completed) {
+        let tree = Tree::new();
+        configure(&tree, "auto");
+        let writers = Writers::append(&tree.path("logs/app.log"), 1, 0.01);
+        sweep(&tree, writers, 3);
+    }
+}
+
+#[test]
+#[ignore = "slow: every call"]
+fn a_rotation_killed_at_every_call_is_completed() {
+    if ready(a_rotation_killed_at_every_call_is_completed) {
+        let tree = Tree::new();
+        configure(&tree, "auto");
+        let writers = Writers::append(&tree.path("logs/app.log"), 2, 0.01);
+        sweep(&tree, writers, 1);
+        let filesystem = Tmpfs::new(512 << 20);
+        let tree = Tree::on(&filesystem);
+        configure(&tree, "punch");
+        let writers = Writers::overwrite(&tree.path("logs/app.log"), 0.01);
+        sweep(&tree, writers, 1);
+    }
+}
+
+#[test]
+fn rotations_killed_at_random_moments_are_completed() {
+    if ready(rotations_killed_at_random_moments_are_completed) {
+        let tree = Tree::new();
+        configure(&tree, "copy-truncate");
+        let writers = Writers::append(&tree.path("logs/app.log"), 4, 0.002);
+        at_random(&tree, writers, 20);
+    }
+}
+
+#[test]
+#[ignore = "slow: forty kills each under 1, 4 and 16 writers, on two filesystems"]
+fn many_rotations_killed_at_random_moments_are_completed() {
+    if ready(many_rotations_killed_at_random_moments_are_completed) {
+        for count in [1, 4, 16] {
+            let tree = Tree::new();
+            configure(&tree, "copy-truncate");
+            let writers = Writers::append(&tree.path("logs/app.log"), count, 0.01);
+            at_random(&tree, writers, 40);
+            let filesystem = Tmpfs::new(2 << 30);
+            let tree = Tree::on(&filesystem);
+            configure(&tree, "punch");
+            let writers = Writers::append(&tree.path("logs/app.log"), count, 0.01);
+            at_random(&tree, writers, 40);
+        }
+    }
+}
+
+/// A log whose rotation was killed before it was punched (1) or collapsed (2).
+fn half_way(fallocates: usize) -> Tree {
+    let tree = Tree::new();
+    configure(&tree, "copy-truncate");
+    tree.aged("logs/app.log", lines("app", 200_000), HOUR);
+    let ran = killed_at(&tree, "fallocate", fallocates);
+    assert_eq!(ran.signal, Some(9), "{ran:?}");
+    assert_eq!(records(&tree, "logs"), [".app.log.sysopt-rotation"]);
+    tree
+}
+
+#[test]
+fn a_dry_run_shows_what_is_to_be_completed() {
+    if !ready(a_dry_run_shows_what_is_to_be_completed) {
+        return;
+    }
+    for fallocates in [1, 2] {
+        let tree = half_way(fallocates);
+        let before = tree.snapshot();
+        let (ran, report) = tree.json(&["-n", "rotate-logs"]);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        assert_eq!(tree.snapshot(), before);
+        let action = &operation(&report, LOGS)["actions"][0];
+        let rotated = tree.rotated("logs/app.log").remove(0);
+        let name = rotated.file_name().unwrap().to_str().unwrap();
+        assert_eq!(action["action"], "rotate");
+        assert_eq!(action["path"], "logs/app.log");
+        assert_eq!(action["to"], format!("logs/{name}"));
+        assert!(
+            action["reason"].as_str().unwrap().contains("half way"),
+            "{action}"
+        );
+        let (ran, report) = tree.json(&["rotate-logs"]);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        assert_eq!(actions(&report, LOGS)[0].2, "done");
+        assert!(tree.stream("logs/app.log") == lines("app", 200_000));
+        let (_, report) = tree.json(&["-n", "rotate-logs"]);
+        assert!(actions(&report, LOGS).is_empty(), "{report:#}");
+    }
+}
+
+type Meddle = fn(&Tree);
+
+/// What others do to a log after a kill ends the rotation without harm.
+#[test]
+fn a_log_that_others_changed_after_a_kill_is_not_cut() {
+    if !ready(a_log_that_others_changed_after_a_kill_is_not_cut) {
+        return;
+    }
+    let truncate: Meddle = |tree| drop(fs::File::create(tree.path("logs/app.log")).unwrap());
+    let regrow: Meddle =
+        |tree| fs::write(tree.path("logs/app.log"), lines("new", 400_000)).unwrap();
+    let replace: Meddle = |tree| {
+        fs::rename(tree.path("logs/app.log"), tree.path("logs/old.txt")).unwrap();
+        fs::write(tree.path("logs/app.log"), lines("new", 10_000)).unwrap();
+    };
+    let remove: Meddle = |tree| fs::remove_file(tree.path("logs/app.log")).unwrap();
+    for (case, meddle) in [
+        ("truncate", truncate),
+        ("regrow", regrow),
+        ("replace", replace),
+        ("remove", remove),
+    ] {
+        for fallocates in [1, 2] {
+            let tree = half_way(fallocates);
+            meddle(&tree);
+            let before = fs::read(tree.path("logs/app.log")).ok();
+            let rotated = tree.rotated("logs/app.log");
+            let archive = fs::read(&rotated[0]).unwrap();
+            let (ran, report): (Ran, Value) = tree.json(&["rotate-logs", "--max-size", "1GiB"]);
+            let what = format!("{case} {fallocates}: {report:#}");
+            assert_eq!(ran.code, Some(0), "{what}");
+            assert_eq!(fs::read(tree.path("logs/app.log")).ok(), before, "{what}");
+            assert_eq!(fs::read(&rotated[0]).unwrap(), archive, "{what}");
+            assert!(records(&tree, "logs").is_empty(), "{what}");
+        }
+    }
+}
+
+#[test]
+fn two_runs_never_complete_the_same_rotation() {
+    if !ready(two_runs_never_complete_the_same_rotation) {
+        return;
+    }
+    let tree = half_way(2);
+    let record = OpenOptions::new()
+        .read(true)
+        .open(tree.path("logs/.app.log.sysopt-rotation"))
+        .unwrap();
+    rustix::fs::flock(&record, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let (ran, report) = tree.json(&["rotate-logs"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(actions(&report, LOGS)[0].2, "changed", "{report:#}");
+    assert_eq!(records(&tree, "logs").len(), 1);
+    drop(record);
+    completes(&tree, "after the other run");
+    assert!(tree.stream("logs/app.log") == lines("app", 200_000));
+}
