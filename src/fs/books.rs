@@ -280,13 +280,16 @@ impl ArchiveBooks {
         Ok(())
     }
 
-    /// Appends a line and waits until it is on disk.
+    /// Appends lines and waits until they are on disk.
     ///
     /// # Errors
-    /// Those of writing; a line that could be written only in part is cut off again.
-    pub fn append(&self, line: &ManifestLine) -> io::Result<()> {
-        let mut bytes = serde_json::to_vec(line)?;
-        bytes.push(b'\n');
+    /// Those of writing; lines that could be written only in part are cut off again.
+    pub fn append(&self, lines: &[ManifestLine]) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        for line in lines {
+            serde_json::to_writer(&mut bytes, line)?;
+            bytes.push(b'\n');
+        }
         if self.torn.get() {
             self.cut_torn_line()?;
             self.torn.set(false);

@@ -14,11 +14,13 @@ use std::path::{Path, PathBuf};
 use super::digests::{self, Digests};
 use super::dir;
 use super::roots::Roots;
+use crate::plan::action::Subject;
 use crate::plan::archive::{
-    Archive, DIGESTS, Event, MANIFEST, MANIFEST_SCHEMA, ManifestLine, Version,
+    Archive, DIGESTS, Event, MANIFEST, MANIFEST_SCHEMA, ManifestLine, StoredFile, Version,
 };
-use crate::plan::entry::{EntryId, Inventory, Problem, RootId};
-use crate::plan::policy::Codec;
+use crate::plan::entry::{DirId, EntryId, Inventory, Problem, RootId};
+use crate::plan::foreign;
+use crate::plan::policy::{Codec, Globs};
 
 /// An archive and the model directories that it serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +34,12 @@ pub struct Serves {
 }
 
 /// Reads all manifests; what cannot be read becomes a problem of the archive's root.
-pub fn add_archives(roots: &Roots, inventory: &mut Inventory, archives: Vec<Serves>) {
+pub fn add_archives(
+    roots: &Roots,
+    inventory: &mut Inventory,
+    archives: Vec<Serves>,
+    patterns: &Globs,
+) {
     for serves in archives {
         let root = serves.root;
         let archive = match read_lines(roots, root) {
@@ -41,7 +48,7 @@ pub fn add_archives(roots: &Roots, inventory: &mut Inventory, archives: Vec<Serv
                     report(inventory, root, DIGESTS, &error);
                     None
                 });
-                assemble(inventory, serves, lines, digests)
+                assemble(inventory, &serves, lines, digests, patterns)
             }
             Err(error) => {
                 report(inventory, root, MANIFEST, &error);
@@ -149,12 +156,14 @@ struct Listed {
 
 fn assemble(
     inventory: &Inventory,
-    serves: Serves,
+    serves: &Serves,
     read: Lines,
     digests: Option<Digests>,
+    patterns: &Globs,
 ) -> Archive {
+    let mut theirs: Vec<EntryId> = Vec::new();
     let mut files = files_of(inventory, serves.root);
-    let mut archive = Archive::empty(serves.root, serves.models, serves.inside);
+    let mut archive = Archive::empty(serves.root, serves.models.clone(), serves.inside);
     archive.torn = read.torn;
     let mut listed: BTreeMap<PathBuf, Listed> = BTreeMap::new();
     for line in read.lines {
@@ -172,16 +181,20 @@ fn assemble(
     }
     // A directory that cannot be read may hold what seems to be missing.
     let known = !inventory.problems.iter().any(|p| p.root == archive.root);
+    let mut stored = Vec::new();
     for (path, listed) in listed {
         let entry = files.get(&path).copied();
         let never = entry.is_none()
             && known
             && digests.as_ref().is_some_and(|all| !all.contains_key(&path));
         let event = match entry {
-            _ if listed.expired => match entry.filter(|id| is_still(inventory, *id, &listed)) {
-                Some(_) => Some(Event::Archived),
-                None => continue,
-            },
+            _ if listed.expired => {
+                if entry.is_none_or(|id| !is_still(inventory, id, &listed)) {
+                    theirs.extend(entry);
+                    continue;
+                }
+                Some(Event::Archived)
+            }
             _ if never => Some(Event::Expired),
             _ => None,
         };
@@ -192,17 +205,88 @@ fn assemble(
         }));
         if !never {
             files.remove(&path);
-            archive.versions.push(Version { line, entry });
+            stored.push(StoredFile { line, entry });
         }
     }
+    archive.versions = versions(inventory, archive.root, stored);
     archive.digests = digests.unwrap_or_default();
-    archive.unlisted = files
-        .into_iter()
-        .filter(|(path, _)| !is_book(path))
-        .map(|(_, id)| id)
-        .collect();
+    files.retain(|path, _| !is_book(path));
+    let mut unlisted: Vec<(PathBuf, EntryId)> = files.into_iter().collect();
+    unlisted.sort();
+    let foreign = unlisted
+        .iter()
+        // Elsewhere nothing but a manifest says where a file was.
+        .filter(|_| archive.inside)
+        // What the list of digests has was ours, until the manifest was lost.
+        .filter(|(path, id)| !archive.digests.contains_key(path) && !theirs.contains(id))
+        .filter_map(|(path, id)| foreign::version(inventory, patterns, path, *id));
+    archive.foreign = foreign.collect();
+    archive.unlisted = unlisted.into_iter().map(|(_, id)| id).collect();
     archive.unlisted.sort_unstable();
     archive
+}
+
+/// The files of the manifest, put together to the models that they are.
+fn versions(inventory: &Inventory, root: RootId, stored: Vec<StoredFile>) -> Vec<Version> {
+    let mut units: BTreeMap<PathBuf, Vec<StoredFile>> = BTreeMap::new();
+    for file in stored {
+        let path = file.line.unit.as_ref().unwrap_or(&file.line.archived_path);
+        units.entry(path.0.clone()).or_default().push(file);
+    }
+    let directories: HashMap<PathBuf, DirId> = if units.values().any(|files| files.len() > 1) {
+        inventory
+            .directory_ids()
+            .filter(|id| inventory.directory(*id).root == root)
+            .map(|id| (inventory.directory_path(id), id))
+            .collect()
+    } else {
+        HashMap::new()
+    };
+    let versions = units
+        .into_iter()
+        .flat_map(|(path, files)| unit(path, files, &directories));
+    versions.collect()
+}
+
+/// A model that is one file, with its sidecars; a directory; or sidecars whose model never came,
+/// of which each is a version by itself.
+fn unit(
+    path: PathBuf,
+    mut files: Vec<StoredFile>,
+    directories: &HashMap<PathBuf, DirId>,
+) -> Vec<Version> {
+    let model = files
+        .iter()
+        .position(|file| file.line.archived_path.0 == path);
+    if let Some(model) = model {
+        let mut version = Version::of_file(files.remove(model));
+        version.others = files;
+        return vec![version];
+    }
+    let original = files
+        .first()
+        .and_then(|first| directory_of(&path, &first.line));
+    let Some(original) = original else {
+        return files.into_iter().map(Version::of_file).collect();
+    };
+    let model = files.remove(0);
+    vec![Version {
+        at: directories.get(&path).copied().map(Subject::Directory),
+        path,
+        original,
+        directory: true,
+        model,
+        others: files,
+    }]
+}
+
+/// Where a directory model was, by one of its files; `None` where that does not lie in it.
+fn directory_of(path: &Path, line: &ManifestLine) -> Option<PathBuf> {
+    let below = line.archived_path.0.strip_prefix(path).ok()?;
+    let original = &line.original_path.0;
+    let depth = below.components().count();
+    let top = original.ancestors().nth(depth)?;
+    (original.strip_prefix(top).ok()? == below).then(|| top.to_path_buf())
 }
 
 fn archived(listed: &mut BTreeMap<PathBuf, Listed>, line: ManifestLine) {
@@ -231,9 +315,7 @@ fn is_still(inventory: &Inventory, id: EntryId, listed: &Listed) -> bool {
 
 /// The archive's own records are not models.
 fn is_book(path: &Path) -> bool {
-    path == Path::new(MANIFEST)
-        || path == Path::new(DIGESTS)
-        || path.file_name().is_some_and(dir::is_temporary)
+    path == Path::new(MANIFEST) || path == Path::new(DIGESTS) || path.iter().any(dir::is_temporary)
 }
 
 fn files_of(inventory: &Inventory, root: RootId) -> HashMap<PathBuf, EntryId> {

@@ -42,8 +42,7 @@ impl Temporary {
     pub fn new(dir: impl AsFd) -> io::Result<Self> {
         let dir = dir.as_fd().try_clone_to_owned()?;
         loop {
-            let serial = NEXT.fetch_add(1, Ordering::Relaxed);
-            let name = OsString::from(format!(".sysopt-{}-{serial}.tmp", std::process::id()));
+            let name = next_name();
             match rustix::fs::openat(&dir, &name, NEW, Mode::RUSR | Mode::WUSR) {
                 Err(Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
@@ -144,6 +143,22 @@ impl Temporary {
     }
 }
 
+/// A name that no other file of this run has.
+#[must_use]
+pub fn next_name() -> OsString {
+    let serial = NEXT.fetch_add(1, Ordering::Relaxed);
+    OsString::from(format!(".sysopt-{}-{serial}.tmp", std::process::id()))
+}
+
+/// Makes an empty file of mode 0600 in a directory that is itself in the making.
+///
+/// # Errors
+/// Those of `openat(2)`.
+pub fn create(dir: impl AsFd, name: &OsStr) -> io::Result<File> {
+    let fd = rustix::fs::openat(dir, name, NEW, Mode::RUSR | Mode::WUSR)?;
+    Ok(File::from(fd))
+}
+
 impl Drop for Temporary {
     fn drop(&mut self) {
         if !self.published {
@@ -167,9 +182,9 @@ pub fn times(accessed: Time, modified: Time) -> Timestamps {
 }
 
 /// Copies what can be copied: `trusted.*` and `security.*` are for the kernel to decide.
-fn copy_attributes(from: &File, to: &File) {
+pub fn copy_attributes(from: impl AsFd, to: impl AsFd) {
     let mut list = vec![0_u8; 64 * 1024];
-    let Ok(length) = rustix::fs::flistxattr(from, &mut list[..]) else {
+    let Ok(length) = rustix::fs::flistxattr(&from, &mut list[..]) else {
         return;
     };
     let mut value = vec![0_u8; 64 * 1024];
@@ -177,9 +192,9 @@ fn copy_attributes(from: &File, to: &File) {
         if name.is_empty() {
             continue;
         }
-        if let Ok(size) = rustix::fs::fgetxattr(from, name, &mut value[..]) {
+        if let Ok(size) = rustix::fs::fgetxattr(&from, name, &mut value[..]) {
             let _ =
-                rustix::fs::fsetxattr(to, name, &value[..size], rustix::fs::XattrFlags::empty());
+                rustix::fs::fsetxattr(&to, name, &value[..size], rustix::fs::XattrFlags::empty());
         }
     }
 }

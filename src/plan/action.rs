@@ -167,7 +167,7 @@ pub struct Compress {
     pub exclusive: bool,
 }
 
-/// Move a model into an archive.
+/// Move a model into an archive, with all that goes with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArchiveModel {
     /// Index into [`Inventory::archives`].
@@ -178,8 +178,21 @@ pub struct ArchiveModel {
     pub original: PathBuf,
     /// The model's family, with its directory.
     pub family: String,
-    /// `to` exists and has, by its digest, the same content.
+    /// `to` exists and has, by its digests, the same content.
     pub stored: bool,
+    /// How it is stored where that saves enough.
+    pub codec: Codec,
+    /// The model first, then its sidecars; of a directory, all files in it.
+    pub files: Vec<EntryId>,
+}
+
+/// Enter into the manifest what another system archived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakeIn {
+    /// Index into [`Inventory::archives`].
+    pub archive: usize,
+    /// The line, but for its digests.
+    pub line: ManifestLine,
 }
 
 /// Remove a version from an archive and from its books.
@@ -187,8 +200,10 @@ pub struct ArchiveModel {
 pub struct ExpireModel {
     /// Index into [`Inventory::archives`].
     pub archive: usize,
-    /// Relative to the archive.
-    pub path: PathBuf,
+    /// Its number in [`super::archive::Archive::versions`].
+    pub version: usize,
+    /// Its files that are there.
+    pub files: Vec<EntryId>,
 }
 
 /// Copy a version from an archive to its place.
@@ -196,8 +211,10 @@ pub struct ExpireModel {
 pub struct Restore {
     /// Index into [`Inventory::archives`].
     pub archive: usize,
-    /// What the manifest says of it.
-    pub line: ManifestLine,
+    /// Its number in [`super::archive::Archive::all`].
+    pub version: usize,
+    /// Bytes of the originals.
+    pub size: u64,
     /// Where it goes.
     pub to: Place,
     /// Whether it returns to where it was, and so counts as used.
@@ -214,6 +231,8 @@ pub enum Task {
     UnlinkFirst(Box<Vec<EntryId>>),
     /// Remove the directory if it is empty.
     RemoveDirectory,
+    /// Remove a directory that sysopt made under a temporary name, with all that is in it.
+    RemoveTree,
     /// See [`Rotate`].
     Rotate(Box<Rotate>),
     /// See [`Cut`].
@@ -228,6 +247,8 @@ pub enum Task {
     Compress(Box<Compress>),
     /// See [`ArchiveModel`].
     Archive(Box<ArchiveModel>),
+    /// See [`TakeIn`].
+    TakeIn(Box<TakeIn>),
     /// See [`ExpireModel`].
     ExpireModel(Box<ExpireModel>),
     /// See [`Restore`].
@@ -287,6 +308,8 @@ pub struct OperationPlan {
     pub kept: Vec<Kept>,
     /// What could not be read.
     pub problems: Vec<Problem>,
+    /// What was asked for and cannot be done, and why.
+    pub refused: Vec<(PathBuf, String)>,
     /// What the user should know; code 0.
     pub warnings: Vec<String>,
     /// Figures for `metadata`.
@@ -306,6 +329,7 @@ impl OperationPlan {
             actions: Vec::new(),
             kept: Vec::new(),
             problems: Vec::new(),
+            refused: Vec::new(),
             warnings: Vec::new(),
             metadata: BTreeMap::new(),
             estimate: Some(0),
@@ -361,6 +385,7 @@ impl Plan {
             Task::Unlink
             | Task::UnlinkFirst(_)
             | Task::RemoveDirectory
+            | Task::RemoveTree
             | Task::ExpireModel(_)
             | Task::Signal(_)
             | Task::Hook(_)
@@ -370,10 +395,8 @@ impl Plan {
             Task::Cut(cut) => Some(beside(&packed(&cut.to, cut.compress))),
             Task::Resume(intent) => from.file_name().map(|log| beside(&intent.to(log))),
             Task::Compress(compress) => Some(beside(&compress.to)),
-            Task::Archive(model) => {
-                let root = self.inventory.archives[model.archive].root;
-                Some(self.inventory.root(root).shown.join(&model.to))
-            }
+            Task::Archive(model) => Some(self.inventory.shown_archived(model.archive, &model.to)),
+            Task::TakeIn(_) => Some(from.clone()),
             Task::Restore(restore) => Some(super::entry::join_shown(
                 &self.inventory.root(restore.to.root).shown,
                 &restore.to.path,
@@ -403,22 +426,29 @@ pub fn shown_subject(inventory: &Inventory, subject: Subject) -> PathBuf {
 /// the file worked on.
 #[must_use]
 pub fn item_bytes(inventory: &Inventory, action: &Action) -> u64 {
-    let id = match action.subject {
-        Subject::Entry(id) => id,
-        Subject::Directory(id) => return u64::from(inventory.directory(id).blocks) * 512,
-        Subject::Named(_) => return 0,
-    };
-    let entry = inventory.entry(id);
-    match action.task {
-        Task::Unlink | Task::UnlinkFirst(_) | Task::ExpireModel(_) => entry.disk_usage(),
-        Task::Resume(ref intent) => intent.bytes(),
-        Task::Cut(ref cut) => {
+    let sum = |ids: &mut dyn Iterator<Item = u64>| ids.fold(0, u64::saturating_add);
+    match (&action.task, action.subject) {
+        (Task::Archive(model), _) => {
+            let files = model.files.iter();
+            sum(&mut files.map(|id| inventory.entry(*id).size))
+        }
+        (Task::ExpireModel(version), _) => {
+            let files = version.files.iter();
+            sum(&mut files.map(|id| inventory.entry(*id).disk_usage()))
+        }
+        (Task::Restore(restore), _) => restore.size,
+        (Task::Resume(intent), _) => intent.bytes(),
+        (Task::Cut(cut), Subject::Entry(id)) => {
             let head = inventory.logs.heads.get(&id).copied().unwrap_or(0);
-            let bytes = entry.size.saturating_sub(head);
+            let bytes = inventory.entry(id).size.saturating_sub(head);
             cut.at_most.map_or(bytes, |most| bytes.min(most))
         }
-        Task::Signal(_) | Task::Hook(_) => 0,
-        _ => entry.size,
+        (Task::Signal(_) | Task::Hook(_), _) | (_, Subject::Named(_)) => 0,
+        (Task::Unlink | Task::UnlinkFirst(_), Subject::Entry(id)) => {
+            inventory.entry(id).disk_usage()
+        }
+        (_, Subject::Entry(id)) => inventory.entry(id).size,
+        (_, Subject::Directory(id)) => u64::from(inventory.directory(id).blocks) * 512,
     }
 }
 

@@ -9,7 +9,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
+use super::action::Subject;
 use super::entry::{EntryId, Inventory, Role, RootId, Walk};
+use super::policy::Codec;
 use super::readable;
 use super::time::Time;
 
@@ -87,15 +89,36 @@ pub struct ManifestLine {
     pub time: Time,
     /// `none`, `gzip` or `zstd`.
     pub codec: String,
+    /// The archived path of the model that it goes with: of a sidecar the model's file, of a file
+    /// in a directory model that directory. `None` for a model that is one file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<StoredPath>,
 }
 
 /// A file in an archive, with what the manifest says of it.
 #[derive(Clone, Debug)]
-pub struct Version {
+pub struct StoredFile {
     /// The last line for this path.
     pub line: ManifestLine,
     /// The file itself; `None` where it is missing.
     pub entry: Option<EntryId>,
+}
+
+/// A version of a model: a file with its sidecars, or a directory with all that is in it.
+#[derive(Clone, Debug)]
+pub struct Version {
+    /// Where it is, relative to the archive.
+    pub path: PathBuf,
+    /// Where it was, as its lines record it.
+    pub original: PathBuf,
+    /// It is a directory.
+    pub directory: bool,
+    /// Its file or directory; `None` where that is missing.
+    pub at: Option<Subject>,
+    /// The model; of a directory, the first of its files.
+    pub model: StoredFile,
+    /// Its sidecars, or the other files of the directory, by path.
+    pub others: Vec<StoredFile>,
 }
 
 /// An archive: a directory with a manifest, or the place where one will be made.
@@ -107,9 +130,11 @@ pub struct Archive {
     pub models: Vec<RootId>,
     /// Whether it lies inside its (one) model directory, so that original paths are relative.
     pub inside: bool,
-    /// What it holds, one per archived path.
+    /// What it holds, in the order of their paths.
     pub versions: Vec<Version>,
-    /// Files in it without a manifest line.
+    /// What another system archived here: named as we name versions, and in no manifest.
+    pub foreign: Vec<Version>,
+    /// Files in it without a manifest line, with those of [`Self::foreign`].
     pub unlisted: Vec<EntryId>,
     /// When each original path was last restored in place.
     pub restored: HashMap<PathBuf, Time>,
@@ -133,6 +158,7 @@ impl Archive {
             models,
             inside,
             versions: Vec::new(),
+            foreign: Vec::new(),
             unlisted: Vec::new(),
             restored: HashMap::new(),
             torn: false,
@@ -142,23 +168,104 @@ impl Archive {
         }
     }
 
+    /// Everything that can be listed and restored: first what the manifest knows.
+    pub fn all(&self) -> impl Iterator<Item = &Version> {
+        self.versions.iter().chain(&self.foreign)
+    }
+
+    /// The version of that number among [`Self::all`].
+    #[must_use]
+    pub fn version(&self, number: usize) -> Option<&Version> {
+        self.all().nth(number)
+    }
+
+    /// All files that the manifest lists.
+    pub fn files(&self) -> impl Iterator<Item = &StoredFile> {
+        self.versions.iter().flat_map(Version::files)
+    }
+
     /// Whether the two lists lack something of what the archive holds.
     #[must_use]
     pub fn is_behind(&self) -> bool {
-        let listed = |version: &Version| {
-            let sum = self.digests.get(&version.line.archived_path.0);
-            sum.is_some_and(|sum| sum.eq_ignore_ascii_case(&version.line.stored_sha256))
+        let listed = |file: &StoredFile| {
+            let sum = self.digests.get(&file.line.archived_path.0);
+            sum.is_some_and(|sum| sum.eq_ignore_ascii_case(&file.line.stored_sha256))
         };
-        !self.unreadable
-            && (self.torn || !self.corrections.is_empty() || !self.versions.iter().all(listed))
+        !self.unreadable && (self.torn || !self.corrections.is_empty() || !self.files().all(listed))
     }
 }
 
-impl Version {
+impl StoredFile {
     /// Whether its file, which is of this size, cannot be what was archived.
     #[must_use]
     pub fn is_damaged(&self, size: u64) -> bool {
         self.line.codec == "none" && size != self.line.size
+    }
+}
+
+impl Version {
+    /// A version of one file.
+    #[must_use]
+    pub fn of_file(model: StoredFile) -> Self {
+        Self {
+            path: model.line.archived_path.0.clone(),
+            original: model.line.original_path.0.clone(),
+            directory: false,
+            at: model.entry.map(Subject::Entry),
+            model,
+            others: Vec::new(),
+        }
+    }
+
+    /// All its files, the model first.
+    pub fn files(&self) -> impl Iterator<Item = &StoredFile> {
+        std::iter::once(&self.model).chain(&self.others)
+    }
+
+    /// The files that are there.
+    pub fn entries(&self) -> impl Iterator<Item = EntryId> {
+        self.files().filter_map(|file| file.entry)
+    }
+
+    /// Whether a file of it is missing.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        self.at.is_none() || self.files().any(|file| file.entry.is_none())
+    }
+
+    /// Whether one of its files cannot be what was archived.
+    #[must_use]
+    pub fn is_damaged(&self, inventory: &Inventory) -> bool {
+        let damaged = |file: &StoredFile, id| file.is_damaged(inventory.entry(id).size);
+        self.files()
+            .any(|file| file.entry.is_some_and(|id| damaged(file, id)))
+    }
+
+    /// Bytes of the originals.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.files()
+            .fold(0, |sum, file| sum.saturating_add(file.line.size))
+    }
+
+    /// When the model was last modified: a directory, when the newest of its files was.
+    #[must_use]
+    pub fn modified(&self) -> Time {
+        let all = self
+            .files()
+            .take(if self.directory { usize::MAX } else { 1 });
+        let newest = all.map(|file| file.line.mtime_ns).max();
+        Time(newest.unwrap_or(self.model.line.mtime_ns))
+    }
+
+    /// How it is compressed: `none`, unless any of its files is.
+    #[must_use]
+    pub fn codec(&self) -> &str {
+        let compressed = self.files().map(|file| file.line.codec.as_str());
+        compressed
+            .into_iter()
+            .find(|codec| *codec != Codec::None.name())
+            .unwrap_or(Codec::None.name())
     }
 }
 

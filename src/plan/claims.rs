@@ -1,6 +1,6 @@
 //! Which entries an earlier operation of the same run acts on.
 
-use super::action::{OperationPlan, Subject};
+use super::action::{OperationPlan, Subject, Task};
 use super::entry::{EntryId, Inventory};
 
 /// A set of entries: one bit each.
@@ -23,6 +23,9 @@ impl Claims {
         for action in &plan.actions {
             if let Subject::Entry(id) = action.subject {
                 self.insert(id);
+            }
+            if let Task::Archive(model) = &action.task {
+                model.files.iter().for_each(|id| self.insert(*id));
             }
         }
     }

@@ -502,6 +502,12 @@ impl Inventory {
         PathBuf::from(OsString::from_vec(bytes))
     }
 
+    /// A path below an archive as reports show it.
+    #[must_use]
+    pub fn shown_archived(&self, archive: usize, below: &Path) -> PathBuf {
+        join_shown(&self.root(self.archives[archive].root).shown, below)
+    }
+
     /// Adds a row to the directory table.
     pub fn add_directory(
         &mut self,

@@ -54,8 +54,10 @@ pub fn plan(
         locked: &locked,
     };
     let mut deletes = Vec::new();
+    let making = scope::in_the_making(inventory);
     for id in inventory.entry_ids() {
         if may_hold(inventory, id)
+            && !making[inventory.entry(id).directory.0 as usize]
             && let Some((class, finding)) = examiner.entry(id)
         {
             let bytes = files::frees(inventory, id);
@@ -64,6 +66,16 @@ pub fn plan(
         }
     }
     for id in inventory.directory_ids() {
+        let row = inventory.directory(id);
+        if making[id.0 as usize] {
+            // With it goes all that is in it.
+            if row.parent.is_some_and(|parent| !making[parent.0 as usize]) {
+                let finding = examiner.own_directory(id);
+                tally.found(Class::OwnTemporaries, &finding, 0);
+                note(&mut plan, &mut deletes, Subject::Directory(id), finding);
+            }
+            continue;
+        }
         if is_searched(inventory, inventory.directory(id).root)
             && let Some(finding) = examiner.directory(id)
         {
@@ -125,6 +137,9 @@ fn emit(plan: &mut OperationPlan, inventory: &Inventory, mut deletes: Vec<(Subje
             Subject::Entry(id) => {
                 freed = freed.saturating_add(files::frees(inventory, id));
                 plan.act(Verb::Delete, subject, reason, Task::Unlink);
+            }
+            Subject::Directory(_) if reason == Reason::OwnTemporary => {
+                plan.act(Verb::Delete, subject, reason, Task::RemoveTree);
             }
             Subject::Directory(_) => {
                 plan.act(

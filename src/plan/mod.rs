@@ -14,6 +14,7 @@ pub mod cutting;
 pub mod due;
 pub mod entry;
 pub mod family;
+pub mod foreign;
 pub mod garbage;
 pub mod host;
 pub mod locked;

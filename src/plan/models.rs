@@ -7,19 +7,21 @@
 mod destination;
 mod linked;
 mod retain;
+mod room;
 mod survey;
 #[cfg(test)]
 pub(super) mod tests;
+mod units;
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use super::action::{ArchiveModel, Operation, OperationPlan, Subject, Task, Verb};
-use super::archive::{Archive, Version};
+use super::archive::{Archive, StoredFile, Version};
 use super::claims::Claims;
 use super::entry::{AtimeMode, EntryId, Inventory, Kind, Role, Walk};
 use super::family::Family;
@@ -27,8 +29,9 @@ use super::policy::{AgeBy, Codec, ModelsPolicy};
 use super::reason::Keep;
 use super::time::Clock;
 use crate::plan::readable;
-use destination::Names;
-use survey::{Due, Survey};
+use destination::{Names, archived_names};
+use room::Room;
+use survey::{Due, Survey, keep_unit};
 
 /// Plans `archive-models`: every name below a model directory or an archive gets one verdict.
 #[must_use]
@@ -81,7 +84,7 @@ pub fn digests_wanted(
     let stored = Stored::new(inventory);
     due.iter()
         .filter(|due| stored.of_the_same_size(&survey, due).next().is_some())
-        .map(|due| due.id)
+        .flat_map(|due| due.unit.files.iter().copied())
         .collect()
 }
 
@@ -89,6 +92,36 @@ pub fn digests_wanted(
 pub(super) fn family_key(original: &Path) -> String {
     let name = original.file_name().unwrap_or(OsStr::new(""));
     Family::of(name).key(original.parent().unwrap_or(Path::new("")))
+}
+
+/// The archived path of each file of a model that moves, and its original path.
+pub(crate) fn archived_paths(
+    inventory: &Inventory,
+    subject: Subject,
+    model: &ArchiveModel,
+) -> Vec<(PathBuf, PathBuf)> {
+    let name = model.original.file_name().unwrap_or_default();
+    let unit = units::Unit {
+        subject,
+        parent: super::entry::DirId(0),
+        name: name.to_os_string(),
+        files: model.files.clone(),
+    };
+    let names = archived_names(inventory, &unit, &model.to);
+    let names = names.into_iter().zip(&model.files).map(|(to, id)| {
+        let original = match subject {
+            Subject::Directory(_) => {
+                let below = to.strip_prefix(&model.to).unwrap_or(&to);
+                model.original.join(below)
+            }
+            Subject::Entry(_) | Subject::Named(_) => {
+                let name = inventory.name(inventory.entry(*id));
+                model.original.with_file_name(name)
+            }
+        };
+        (to, original)
+    });
+    names.collect()
 }
 
 /// A model that this plan puts into an archive.
@@ -100,7 +133,7 @@ struct Moved<'a> {
     /// The version that already has its content, by its number in the archive.
     stored: Option<usize>,
     /// Its name in the archive.
-    to: std::path::PathBuf,
+    to: PathBuf,
 }
 
 /// The versions of each original path, by archive.
@@ -115,7 +148,7 @@ impl<'a> Stored<'a> {
         let originals = |archive: &'a Archive| {
             let mut originals: HashMap<&Path, Vec<usize>> = HashMap::new();
             for (number, version) in archive.versions.iter().enumerate() {
-                let original = version.line.original_path.0.as_path();
+                let original = version.original.as_path();
                 originals.entry(original).or_default().push(number);
             }
             originals
@@ -128,7 +161,6 @@ impl<'a> Stored<'a> {
         survey: &'a Survey,
         due: &Due,
     ) -> impl Iterator<Item = (usize, &'a Version)> {
-        let size = survey.inventory.entry(due.id).size;
         let archive = due.archive.unwrap_or(usize::MAX);
         let originals = self.0.get(archive);
         let numbers = originals.and_then(|originals| originals.get(due.original.as_path()));
@@ -140,28 +172,60 @@ impl<'a> Stored<'a> {
                     &survey.inventory.archives[archive].versions[*number],
                 )
             })
-            .filter(move |(_, version)| version.line.size == size && is_whole(survey, version))
+            .filter(move |(_, version)| {
+                same_sizes(survey, version, due) && is_whole(survey, version)
+            })
     }
 
     /// The version with the same content.
     fn identical(&self, survey: &'a Survey, due: &Due) -> Option<usize> {
-        let digest = hexadecimal(survey.inventory.digests.get(&due.id)?);
         self.of_the_same_size(survey, due)
-            .filter(|(_, version)| version.line.sha256.eq_ignore_ascii_case(&digest))
-            .max_by_key(|(_, version)| (version.line.time, &version.line.archived_path))
+            .filter(|(_, version)| same_content(survey, version, due))
+            .max_by_key(|(_, version)| (version.model.line.time, &version.path))
             .map(|(number, _)| number)
     }
 }
 
-/// Whether the file of a version is there, as far as its size can tell.
-fn is_whole(survey: &Survey, version: &Version) -> bool {
-    version.entry.is_some_and(|id| {
-        let entry = survey.inventory.entry(id);
-        entry.kind == Kind::File && !survey.claims.contains(id) && !version.is_damaged(entry.size)
+/// The files of a model, each with its archived path if the model were that version, and what the
+/// version has there; `None` where it has nothing.
+fn beside<'a>(
+    survey: &'a Survey,
+    version: &'a Version,
+    due: &'a Due,
+) -> impl Iterator<Item = (EntryId, Option<&'a StoredFile>)> {
+    let names = archived_names(survey.inventory, &due.unit, &version.path);
+    due.unit.files.iter().copied().zip(names).map(|(id, name)| {
+        let mut stored = version.files();
+        (id, stored.find(|file| file.line.archived_path.0 == name))
     })
 }
 
-fn hexadecimal(digest: &[u8]) -> String {
+fn same_sizes(survey: &Survey, version: &Version, due: &Due) -> bool {
+    let size = |id| survey.inventory.entry(id).size;
+    version.files().count() == due.unit.files.len()
+        && beside(survey, version, due)
+            .all(|(id, stored)| stored.is_some_and(|stored| stored.line.size == size(id)))
+}
+
+fn same_content(survey: &Survey, version: &Version, due: &Due) -> bool {
+    let digest = |id| Some(hexadecimal(survey.inventory.digests.get(&id)?));
+    beside(survey, version, due).all(|(id, stored)| {
+        let both = digest(id).zip(stored);
+        both.is_some_and(|(sum, stored)| stored.line.sha256.eq_ignore_ascii_case(&sum))
+    })
+}
+
+/// Whether the files of a version are there, as far as their sizes can tell.
+fn is_whole(survey: &Survey, version: &Version) -> bool {
+    let whole = |id| {
+        let regular = survey.inventory.entry(id).kind == Kind::File;
+        regular && !survey.claims.contains(id)
+    };
+    !version.is_missing() && !version.is_damaged(survey.inventory) && version.entries().all(whole)
+}
+
+/// Lower-case hexadecimal, as `sha256sum` prints it.
+pub(super) fn hexadecimal(digest: &[u8]) -> String {
     digest.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
@@ -172,24 +236,29 @@ fn hexadecimal(digest: &[u8]) -> String {
 fn archive<'a>(survey: &Survey, due: &'a [Due], plan: &mut OperationPlan) -> Vec<Moved<'a>> {
     let inventory = survey.inventory;
     let (stored, mut names) = (Stored::new(inventory), Names::of(inventory));
+    let mut room = Room::default();
     let mut moved = Vec::new();
     for due in due {
-        let subject = Subject::Entry(due.id);
+        let subject = due.unit.subject;
         let number = match survey.archive_for(due) {
             Ok(number) => number,
             Err(why) => {
-                plan.keep(subject, Keep::Unsupported(why));
+                keep_unit(plan, &due.unit, &Keep::Unsupported(why));
                 continue;
             }
         };
+        if let Err(keep) = room.take(inventory, number, due) {
+            keep_unit(plan, &due.unit, &keep);
+            continue;
+        }
         let archive = &inventory.archives[number];
         let identical = stored.identical(survey, due);
         let to = match identical {
-            Some(version) => Some(archive.versions[version].line.archived_path.0.clone()),
+            Some(version) => Some(archive.versions[version].path.clone()),
             None => names.give(inventory, number, due),
         };
         let Some(to) = to else {
-            plan.keep(subject, Keep::NameTooLong);
+            keep_unit(plan, &due.unit, &Keep::NameTooLong);
             continue;
         };
         let task = ArchiveModel {
@@ -198,12 +267,14 @@ fn archive<'a>(survey: &Survey, due: &'a [Due], plan: &mut OperationPlan) -> Vec
             original: due.original.clone(),
             family: due.family.clone(),
             stored: identical.is_some(),
+            codec: survey.policy.compression,
+            files: due.unit.files.clone(),
         };
         let task = Task::Archive(Box::new(task));
         let action = plan.act(Verb::Archive, subject, due.reason.clone(), task);
         if identical.is_some() {
             // Nothing is written; else what one filesystem gives back, another takes.
-            gain(plan, inventory.entry(due.id).disk_usage());
+            gain(plan, disk_usage(inventory, &due.unit.files));
         }
         moved.push(Moved {
             due,
@@ -213,19 +284,29 @@ fn archive<'a>(survey: &Survey, due: &'a [Due], plan: &mut OperationPlan) -> Vec
             to,
         });
     }
-    let bytes: u64 = moved
-        .iter()
-        .map(|moved| inventory.entry(moved.due.id).size)
-        .sum();
+    if survey.policy.compression != Codec::None && moved.iter().any(|it| it.stored.is_none()) {
+        // What compression saves cannot be told before.
+        plan.estimate = None;
+    }
+    let files = moved.iter().flat_map(|moved| &moved.due.unit.files);
+    let bytes: u64 = files.map(|id| inventory.entry(*id).size).sum();
     plan.metadata.insert("archived_bytes", json!(bytes));
+    plan.warnings.extend(room.warnings(inventory));
     moved
+}
+
+fn disk_usage(inventory: &Inventory, files: &[EntryId]) -> u64 {
+    let usage = files.iter().map(|id| inventory.entry(*id).disk_usage());
+    usage.fold(0, u64::saturating_add)
 }
 
 fn delete(inventory: &Inventory, due: &[Due], plan: &mut OperationPlan) {
     for due in due {
-        let subject = Subject::Entry(due.id);
-        plan.act(Verb::Delete, subject, due.reason.clone(), Task::Unlink);
-        gain(plan, inventory.entry(due.id).disk_usage());
+        for id in &due.unit.files {
+            let subject = Subject::Entry(*id);
+            plan.act(Verb::Delete, subject, due.reason.clone(), Task::Unlink);
+        }
+        gain(plan, disk_usage(inventory, &due.unit.files));
     }
 }
 
@@ -281,12 +362,6 @@ fn describe(policy: &ModelsPolicy, inventory: &Inventory, plan: &mut OperationPl
             "reads are not recorded in {} (noatime): only its modification tells the age of a \
              model there",
             blind.join(", ")
-        ));
-    }
-    if policy.safe_archiving && policy.compression != Codec::None {
-        plan.warnings.push(format!(
-            "compression = \"{}\" is not done by this version: models are archived as they are",
-            policy.compression.name()
         ));
     }
     for archive in inventory.archives.iter().filter(|archive| archive.torn) {

@@ -55,6 +55,8 @@ pub enum Reason {
     NotUsed(Box<Older>),
     /// A model not changed for longer than `archive_after`, where reads do not count.
     NotModified(Box<Older>),
+    /// Archived by another system, without a manifest.
+    Foreign,
     /// Asked for by name.
     Requested,
     /// A temporary file of sysopt that no run holds any more.
@@ -207,6 +209,8 @@ pub enum Keep {
     LastVersion,
     /// Made in this run.
     MadeNow,
+    /// The filesystem of its archive has no room for it.
+    NoRoom,
     /// An archive's own books.
     Books,
     /// In an archive, and the manifest does not list it.
@@ -366,6 +370,7 @@ impl fmt::Display for Reason {
                 span(older.age),
                 span(older.limit)
             ),
+            Self::Foreign => f.write_str("archived by another system, not in the manifest yet"),
             Self::Requested => f.write_str("asked for"),
             Self::OwnTemporary => f.write_str("left by a sysopt run that ended early"),
             Self::StaleTemporary(ago) => write!(f, "temporary, not used for {ago}"),
@@ -449,6 +454,7 @@ impl Keep {
             Self::Newest => "newest",
             Self::LastVersion => "last_version",
             Self::MadeNow => "made_now",
+            Self::NoRoom => "no_room",
             Self::Books => "books",
             Self::Unlisted => "unlisted",
             Self::Damaged => "damaged",
@@ -534,6 +540,7 @@ impl Keep {
             Self::Newest => "the newest of its family",
             Self::LastVersion => "the last version of its model",
             Self::MadeNow => "made in this run",
+            Self::NoRoom => "the filesystem of its archive has no room for it",
             Self::Books => "sysopt's own record",
             Self::Unlisted => "not in the manifest",
             Self::Damaged => "its size is not the recorded one",

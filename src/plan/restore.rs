@@ -6,12 +6,14 @@ mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
-use std::path::{Component, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde_json::json;
 
-use super::action::{Operation, OperationPlan, Place, Restore, Subject, Task, Verb};
+use super::action::{Operation, OperationPlan, Place, Restore, Task, Verb};
+use super::archive::{StoredFile, Version};
 use super::entry::{EntryId, Inventory, Kind, Problem, Role, RootId, join_shown};
+use super::models::hexadecimal;
 use super::reason::Reason;
 use super::versions::{self, Stored, home, shown_original};
 use crate::plan::readable;
@@ -80,9 +82,6 @@ pub enum RestoreError {
     /// The directory that it came from is not a model directory any more.
     #[error("'{}' is in no model directory; --to DIR says where it goes", readable::path(.0))]
     NoHome(PathBuf),
-    /// A different file is where it would go.
-    #[error("'{}' exists and is not the archived file; restore elsewhere with --to DIR", readable::path(.0))]
-    Exists(PathBuf),
     /// Two versions would become the same file.
     #[error(
         "'{}' and '{}' would both become '{}'",
@@ -98,6 +97,48 @@ pub enum RestoreError {
         /// Another.
         second: PathBuf,
     },
+}
+
+/// What is said of a file that is not replaced.
+pub const IN_THE_WAY: &str = "another file has its name and stays; restore elsewhere with --to DIR";
+
+/// Where a file of a version goes, if the version goes to `to`.
+#[must_use]
+pub fn goes_to(version: &Version, file: &StoredFile, to: &Path) -> PathBuf {
+    let original = &file.line.original_path.0;
+    if version.directory {
+        match original.strip_prefix(&version.original) {
+            Ok(below) => to.join(below),
+            Err(_) => to.to_path_buf(),
+        }
+    } else if *original == version.original {
+        to.to_path_buf()
+    } else {
+        to.with_file_name(original.file_name().unwrap_or_default())
+    }
+}
+
+/// Files that stand where others of the same size would go: [`plan`] wants their digests.
+#[must_use]
+pub fn digests_wanted(inventory: &Inventory, plan: &OperationPlan) -> Vec<EntryId> {
+    let mut sizes: HashMap<(RootId, PathBuf), u64> = HashMap::new();
+    for action in &plan.actions {
+        let Task::Restore(restore) = &action.task else {
+            continue;
+        };
+        let version = inventory.archives[restore.archive].version(restore.version);
+        for file in version.into_iter().flat_map(Version::files) {
+            let to = version.map(|version| goes_to(version, file, &restore.to.path));
+            let place = (restore.to.root, to.unwrap_or_default());
+            sizes.insert(place, file.line.size);
+        }
+    }
+    let wanted = |id: &EntryId| {
+        let entry = inventory.entry(*id);
+        let place = (inventory.root_of(entry), inventory.relative_path(entry));
+        entry.kind == Kind::File && sizes.get(&place) == Some(&entry.size)
+    };
+    inventory.entry_ids().filter(wanted).collect()
 }
 
 fn suggest(words: &str, paths: &[PathBuf]) -> String {
@@ -189,8 +230,15 @@ pub fn select(
 
 /// Why there is no file for a version: it is gone, or its place could not be read.
 fn absent(inventory: &Inventory, version: &Stored) -> RestoreError {
-    let mut problems = inventory.problems.iter();
-    match problems.find(|problem| version.archived.starts_with(&problem.path)) {
+    let known = inventory.archives[version.archive].version(version.number);
+    let missing = known.into_iter().flat_map(Version::files);
+    let missing = missing.filter(|file| file.entry.is_none());
+    let paths: Vec<PathBuf> = missing
+        .map(|file| inventory.shown_archived(version.archive, &file.line.archived_path.0))
+        .chain([version.archived.clone()])
+        .collect();
+    let hides = |problem: &&Problem| paths.iter().any(|path| path.starts_with(&problem.path));
+    match inventory.problems.iter().find(hides) {
         Some(problem) => RestoreError::Unseen {
             place: problem.path.clone(),
             error: problem.error.clone(),
@@ -208,6 +256,8 @@ struct Restoring<'a> {
     given: HashMap<Place, PathBuf>,
     chosen: HashSet<(usize, usize)>,
     bytes: u64,
+    /// Allocated bytes of what is restored.
+    taken: u64,
     plan: OperationPlan,
 }
 
@@ -230,12 +280,15 @@ impl<'a> Restoring<'a> {
             given: HashMap::new(),
             chosen: HashSet::new(),
             bytes: 0,
+            taken: 0,
             plan: OperationPlan::new(Operation::ModelRestoring),
         }
     }
 
     fn add(&mut self, version: &Stored) -> Result<(), RestoreError> {
-        let Some(entry) = version.entry else {
+        let archive = &self.inventory.archives[version.archive];
+        let whole = version.at.zip(archive.version(version.number));
+        let Some((subject, whole)) = whole else {
             return Err(absent(self.inventory, version));
         };
         let place = self.place(version)?;
@@ -251,31 +304,37 @@ impl<'a> Restoring<'a> {
                 second,
             });
         }
-        if self.is_other(&place, version) {
-            return Err(RestoreError::Exists(shown));
+        if let Some(other) = self.in_the_way(&place, whole) {
+            // A state of the disk, not a mistake on the command line: the other models come back.
+            self.plan.refused.push((other, IN_THE_WAY.to_owned()));
+            return Ok(());
         }
         self.given.insert(place.clone(), version.archived.clone());
-        let archive = &self.inventory.archives[version.archive];
         let restore = Restore {
             archive: version.archive,
-            line: archive.versions[version.number].line.clone(),
+            version: version.number,
+            size: version.size,
             to: place,
             home: self.to.is_none(),
         };
         let task = Task::Restore(Box::new(restore));
-        self.plan.act(
-            Verb::Restore,
-            Subject::Entry(entry),
-            Reason::Requested,
-            task,
-        );
+        self.plan
+            .act(Verb::Restore, subject, Reason::Requested, task);
         self.bytes = self.bytes.saturating_add(version.size);
+        self.taken = whole.entries().fold(self.taken, |sum, id| {
+            sum.saturating_add(self.inventory.entry(id).disk_usage())
+        });
         Ok(())
     }
 
     fn place(&self, version: &Stored) -> Result<Place, RestoreError> {
         let archive = &self.inventory.archives[version.archive];
-        let original = &archive.versions[version.number].line.original_path.0;
+        let original = archive
+            .version(version.number)
+            .map(|version| &version.original);
+        let Some(original) = original else {
+            return Err(RestoreError::Missing(version.archived.clone()));
+        };
         let homeless = || RestoreError::NoHome(original.clone());
         let Some(root) = self.to else {
             let (root, path) = home(self.inventory, archive, original).ok_or_else(homeless)?;
@@ -297,13 +356,23 @@ impl<'a> Restoring<'a> {
         Ok(Place { root, path })
     }
 
-    /// Whether something stands there that cannot be the same. A file of the same size is compared
-    /// when the plan is applied.
-    fn is_other(&self, place: &Place, version: &Stored) -> bool {
-        let standing = self.standing.get(&(place.root, place.path.clone()));
-        standing.is_some_and(|id| {
-            let entry = self.inventory.entry(*id);
-            entry.kind != Kind::File || entry.size != version.size
+    /// What stands where a file of the version goes and is not the same.
+    fn in_the_way(&self, place: &Place, version: &Version) -> Option<PathBuf> {
+        let shown = |path: &Path| join_shown(&self.inventory.root(place.root).shown, path);
+        if version.directory {
+            // What is below is compared when the plan is applied.
+            let file = self.standing.get(&(place.root, place.path.clone()));
+            return file.map(|_| shown(&place.path));
+        }
+        version.files().find_map(|file| {
+            let path = goes_to(version, file, &place.path);
+            let id = self.standing.get(&(place.root, path.clone()))?;
+            let (entry, line) = (self.inventory.entry(*id), &file.line);
+            let digest = self.inventory.digests.get(id).map(|sum| hexadecimal(sum));
+            let other = digest.is_some_and(|sum| !sum.eq_ignore_ascii_case(&line.sha256));
+            let known = !line.sha256.is_empty();
+            (entry.kind != Kind::File || entry.size != line.size || other && known)
+                .then(|| shown(&path))
         })
     }
 
@@ -315,13 +384,7 @@ impl<'a> Restoring<'a> {
             .metadata
             .insert("restored_bytes", json!(self.bytes));
         // A copy takes what the archived file takes, as near as can be told before.
-        let actions = self.plan.actions.iter();
-        let taken: u64 = actions
-            .filter_map(|action| match action.subject {
-                Subject::Entry(id) => Some(self.inventory.entry(id).disk_usage()),
-                Subject::Directory(_) | Subject::Named(_) => None,
-            })
-            .sum();
+        let taken = self.taken;
         self.plan.estimate = Some(0_i64.saturating_sub_unsigned(taken));
         self.plan
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::action::{Operation, OperationPlan, Subject};
 use super::entry::{DirId, EntryId, Inventory, Role};
+use super::names::is_own_temporary;
 use super::policy::Globs;
 use super::reason::Keep;
 
@@ -24,6 +25,19 @@ pub fn begin(operation: Operation, inventory: &Inventory, role: Role) -> Operati
         }
     }
     plan
+}
+
+/// By directory: whether it, or one above it, is one that sysopt makes or removes.
+#[must_use]
+pub fn in_the_making(inventory: &Inventory) -> Vec<bool> {
+    let mut temporary = vec![false; inventory.directories.len()];
+    for id in inventory.directory_ids() {
+        let row = inventory.directory(id);
+        temporary[id.0 as usize] = row.parent.is_some_and(|parent| {
+            temporary[parent.0 as usize] || is_own_temporary(inventory.directory_name(row))
+        });
+    }
+    temporary
 }
 
 /// Which entries are excluded: by their own name or path, or because a directory above them is.

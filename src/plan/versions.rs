@@ -4,7 +4,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use super::archive::{Archive, ManifestLine};
+use super::action::Subject;
+use super::archive::{Archive, Version};
 use super::entry::{EntryId, Inventory, Role, RootId, join_shown};
 use super::time::Time;
 
@@ -22,20 +23,36 @@ pub struct Model {
 pub struct Stored {
     /// Index into [`Inventory::archives`].
     pub archive: usize,
-    /// Index into [`Archive::versions`].
+    /// Number in [`Archive::all`].
     pub number: usize,
-    /// Its file, as reports name it.
+    /// Its file or directory, as reports name it.
     pub archived: PathBuf,
-    /// The file; `None` where it is missing.
-    pub entry: Option<EntryId>,
+    /// Where it is; `None` where any of its files is missing.
+    pub at: Option<Subject>,
     /// When the model was last modified.
     pub modified: Time,
     /// When it was archived.
     pub time: Time,
     /// Bytes of the model.
     pub size: u64,
-    /// sha256 of the stored bytes, in hexadecimal.
-    pub stored_sha256: String,
+    /// How it is stored: `none`, `gzip`, `zstd`; `unlisted` where another system left it.
+    pub codec: String,
+}
+
+/// A file that an archive lists, as `restore-models --verify` reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Index into [`Inventory::archives`].
+    pub archive: usize,
+    /// Number in [`Archive::all`] of its version; `None` where only the list of digests knows it.
+    pub number: Option<usize>,
+    /// As reports name it.
+    pub path: PathBuf,
+    /// The file; `None` where it is missing.
+    pub entry: Option<EntryId>,
+    /// What the manifest and the list of digests say of its bytes: one, or two that differ; none
+    /// where neither knows the file.
+    pub sums: Vec<String>,
 }
 
 impl Model {
@@ -55,7 +72,7 @@ impl Model {
     /// How many versions have lost their file.
     #[must_use]
     pub fn missing(&self) -> usize {
-        let lost = |version: &&Stored| version.entry.is_none();
+        let lost = |version: &&Stored| version.at.is_none();
         self.versions.iter().filter(lost).count()
     }
 }
@@ -65,10 +82,9 @@ impl Model {
 pub fn models(inventory: &Inventory) -> Vec<Model> {
     let mut models: BTreeMap<PathBuf, Vec<Stored>> = BTreeMap::new();
     for (at, archive) in inventory.archives.iter().enumerate() {
-        for number in 0..archive.versions.len() {
-            let original = &archive.versions[number].line.original_path.0;
-            let original = shown_original(inventory, archive, original);
-            let version = stored(inventory, at, number);
+        for (number, version) in archive.all().enumerate() {
+            let original = shown_original(inventory, archive, &version.original);
+            let version = stored(inventory, at, number, version);
             models.entry(original).or_default().push(version);
         }
     }
@@ -79,15 +95,47 @@ pub fn models(inventory: &Inventory) -> Vec<Model> {
     models.collect()
 }
 
-/// Every version, in the order of the archived paths: what `restore-models --verify` reads.
+/// Every file that the manifests or the lists of digests name, and those that neither does, in the
+/// order of their paths.
 #[must_use]
-pub fn to_verify(inventory: &Inventory) -> Vec<Stored> {
-    let archives = inventory.archives.iter().enumerate();
-    let mut all: Vec<Stored> = archives
-        .flat_map(|(at, archive)| (0..archive.versions.len()).map(move |number| (at, number)))
-        .map(|(at, number)| stored(inventory, at, number))
-        .collect();
-    all.sort_by(|a, b| a.archived.cmp(&b.archived));
+pub fn to_verify(inventory: &Inventory) -> Vec<Listed> {
+    let mut all = Vec::new();
+    for (at, archive) in inventory.archives.iter().enumerate() {
+        let listed = |number, path: &Path, entry, sums| Listed {
+            archive: at,
+            number,
+            path: inventory.shown_archived(at, path),
+            entry,
+            sums,
+        };
+        let mut unknown = archive.digests.clone();
+        for (number, version) in archive.versions.iter().enumerate() {
+            for file in version.files() {
+                let path = &file.line.archived_path.0;
+                let mut sums = vec![file.line.stored_sha256.to_ascii_lowercase()];
+                sums.extend(unknown.remove(path));
+                sums.dedup();
+                all.push(listed(Some(number), path, file.entry, sums));
+            }
+        }
+        let mut rest: BTreeMap<PathBuf, EntryId> = BTreeMap::new();
+        for id in &archive.unlisted {
+            rest.insert(inventory.relative_path(inventory.entry(*id)), *id);
+        }
+        for (path, sum) in unknown {
+            let entry = rest.remove(&path);
+            all.push(listed(None, &path, entry, vec![sum]));
+        }
+        for (path, id) in rest {
+            let foreign = archive
+                .foreign
+                .iter()
+                .position(|version| version.path == path);
+            let number = foreign.map(|number| archive.versions.len() + number);
+            all.push(listed(number, &path, Some(id), Vec::new()));
+        }
+    }
+    all.sort_by(|a, b| a.path.cmp(&b.path));
     all
 }
 
@@ -95,19 +143,17 @@ fn newest_first(version: &Stored) -> (Reverse<(Time, Time)>, &Path) {
     (Reverse((version.modified, version.time)), &version.archived)
 }
 
-fn stored(inventory: &Inventory, archive: usize, number: usize) -> Stored {
-    let of = &inventory.archives[archive];
-    let version = &of.versions[number];
-    let line: &ManifestLine = &version.line;
+fn stored(inventory: &Inventory, archive: usize, number: usize, version: &Version) -> Stored {
+    let listed = number < inventory.archives[archive].versions.len();
     Stored {
         archive,
         number,
-        archived: join_shown(&inventory.root(of.root).shown, &line.archived_path.0),
-        entry: version.entry,
-        modified: Time(line.mtime_ns),
-        time: line.time,
-        size: line.size,
-        stored_sha256: line.stored_sha256.clone(),
+        archived: inventory.shown_archived(archive, &version.path),
+        at: version.at.filter(|_| !version.is_missing()),
+        modified: version.modified(),
+        time: version.model.line.time,
+        size: version.size(),
+        codec: if listed { version.codec() } else { "unlisted" }.to_owned(),
     }
 }
 
@@ -223,7 +269,7 @@ mod tests {
         let verify = to_verify(&inventory);
         let paths: Vec<_> = verify
             .iter()
-            .map(|v| (v.archived.as_path(), v.entry.is_some()))
+            .map(|v| (v.path.as_path(), v.entry.is_some()))
             .collect();
         assert_eq!(
             paths,

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::model::{Tally, View};
 use super::name;
 use super::rows::{Check, Rows};
-use crate::plan::action::{Operation, Subject, Verb};
+use crate::plan::action::{Operation, Task, Verb};
 use crate::plan::outcome::Status;
 use crate::plan::reason::size;
 
@@ -105,7 +105,7 @@ fn deeds(view: View, tally: Tally) -> String {
     let mut counts: BTreeMap<(Verb, bool), u64> = BTreeMap::new();
     for item in view.items() {
         if matches!(item.status, Status::Planned | Status::Done) {
-            let directory = matches!(item.action.subject, Subject::Directory(_));
+            let directory = item.action.task == Task::RemoveDirectory;
             *counts.entry((item.action.verb, directory)).or_default() += 1;
         }
     }
@@ -187,8 +187,10 @@ const fn nothing(operation: Operation) -> &'static str {
 /// What did not go as planned.
 fn remainder(view: View, tally: Tally) -> String {
     let unread = view.plan.problems.len() as u64;
+    let refused = view.plan.refused.len() as u64;
     [
         (tally.failed, format!("{} failed", tally.failed)),
+        (refused, format!("{refused} refused")),
         (
             tally.deferred,
             format!("{} left for a later run to finish", tally.deferred),
@@ -234,6 +236,7 @@ fn answer(rows: &Rows) -> String {
                 (Check::Ok, "ok"),
                 (Check::Mismatch, "do not match"),
                 (Check::Missing, "missing"),
+                (Check::Unlisted, "in no list"),
                 (Check::Unreadable(String::new()), "not readable"),
             ];
             let mut mark = ": ";

@@ -285,7 +285,14 @@ impl<'a> View<'a> {
                 below: &[],
             })
         });
-        unread.chain(failed).chain(wrong)
+        let refused = self.plan.refused.iter().map(|(path, error)| Trouble {
+            path: Some(Cow::Borrowed(path.as_path())),
+            action: Some("restore"),
+            tried: Some("restore"),
+            error,
+            below: &[],
+        });
+        unread.chain(refused).chain(failed).chain(wrong)
     }
 
     /// The cause of a failure.

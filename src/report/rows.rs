@@ -37,6 +37,8 @@ pub struct VersionRow {
     pub modified: Time,
     /// Bytes of the original.
     pub bytes: u64,
+    /// `none`, `gzip`, `zstd`; `unlisted` where another system left it.
+    pub codec: String,
 }
 
 /// A file of an archive and whether it is what was stored.
@@ -57,6 +59,8 @@ pub enum Check {
     Mismatch,
     /// Nothing.
     Missing,
+    /// A file that no list names: for `sha256sum -c` it is not there.
+    Unlisted,
     /// It could not be read: what the system said.
     Unreadable(String),
 }
@@ -75,6 +79,20 @@ impl ModelRow {
     }
 }
 
+impl ModelRow {
+    /// How its versions are stored, if all are alike; else `mixed`.
+    #[must_use]
+    pub fn codec(&self) -> &str {
+        let mut codecs = self.versions.iter().map(|version| version.codec.as_str());
+        let first = codecs.next().unwrap_or("none");
+        if codecs.all(|codec| codec == first) {
+            first
+        } else {
+            "mixed"
+        }
+    }
+}
+
 impl Check {
     /// Its name in reports.
     #[must_use]
@@ -83,6 +101,7 @@ impl Check {
             Self::Ok => "ok",
             Self::Mismatch => "mismatch",
             Self::Missing => "missing",
+            Self::Unlisted => "unlisted",
             Self::Unreadable(_) => "unreadable",
         }
     }
@@ -91,7 +110,7 @@ impl Check {
     #[must_use]
     pub fn error(&self) -> Option<&str> {
         match self {
-            Self::Ok => None,
+            Self::Ok | Self::Unlisted => None,
             Self::Mismatch => Some("its sha256 is not the one in the manifest"),
             Self::Missing => Some("missing from the archive"),
             Self::Unreadable(error) => Some(error),
@@ -151,6 +170,7 @@ impl Serialize for ModelRow {
         map.serialize_entry("versions", &self.versions.len())?;
         map.serialize_entry("newest", &self.newest())?;
         map.serialize_entry("size_bytes", &self.bytes())?;
+        map.serialize_entry("codec", &self.codec())?;
         map.serialize_entry("archived", &self.versions)?;
         map.end()
     }
@@ -162,6 +182,7 @@ impl Serialize for VersionRow {
         path_entry(&mut map, ["path", "path_base64"], &self.path)?;
         map.serialize_entry("modified", &self.modified)?;
         map.serialize_entry("size_bytes", &self.bytes)?;
+        map.serialize_entry("codec", &self.codec)?;
         map.end()
     }
 }
@@ -186,7 +207,7 @@ pub(super) fn write_models(rows: &[ModelRow], all: bool, out: &mut dyn Write) ->
     if !rows.is_empty() {
         writeln!(
             out,
-            "    {:<width$}  versions  newest      {:>10}",
+            "    {:<width$}  versions  newest      {:>10}  codec",
             "model", "size"
         )?;
     }
@@ -195,7 +216,8 @@ pub(super) fn write_models(rows: &[ModelRow], all: bool, out: &mut dyn Write) ->
         let (number, bytes) = (row.versions.len(), size(row.bytes()));
         writeln!(
             out,
-            "    {name:<width$}  {number:>8}  {newest:<10}  {bytes:>10}"
+            "    {name:<width$}  {number:>8}  {newest:<10}  {bytes:>10}  {}",
+            row.codec()
         )?;
         if all {
             for version in &row.versions {

@@ -223,6 +223,8 @@ fn models(tree: &mut Tree) -> OperationPlan {
             original: PathBuf::from("whale_v1.pkl"),
             family: "whale".to_owned(),
             stored: false,
+            codec: Codec::None,
+            files: vec![old],
         })),
     );
     for name in [&b"rf_1h.pkl"[..], b"rf_24h.pkl"] {

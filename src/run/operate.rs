@@ -218,7 +218,8 @@ pub fn plan(
         return Err(Early::interrupted());
     }
     if let Some(models) = job.restore {
-        let operations = vec![super::restore::plan(&inventory, models)?];
+        let plan = super::restore::plan(session, directories, &mut inventory, models)?;
+        let operations = vec![plan];
         let plan = Plan {
             inventory,
             operations,
@@ -266,6 +267,7 @@ pub fn look(session: &Session, directories: &Directories) -> Inventory {
         &directories.roots,
         &mut inventory,
         directories.archives.clone(),
+        &session.config.policies.models.patterns,
     );
     inventory.open = open_files::read(&directories.roots.devices());
     evidence_of_files::add_log_states(&directories.roots, &mut inventory);

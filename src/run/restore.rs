@@ -16,7 +16,7 @@ use crate::plan::archive::{self, Archive, DIGESTS, MANIFEST};
 use crate::plan::entry::{Inventory, Problem, Role};
 use crate::plan::outcome::Outcome;
 use crate::plan::restore::{self, RestoreError, Wanted as Models};
-use crate::plan::versions::{self, Stored};
+use crate::plan::versions::{self, Listed, Stored};
 use crate::report::rows::{Check, FileRow, ModelRow, Rows, VersionRow};
 use crate::report::trouble::Failure;
 
@@ -61,10 +61,22 @@ fn job<'a>(session: &Session, args: &'a cli::RestoreModels, answering: bool) -> 
 
 /// The plan of restoring: the one plan that can be refused.
 ///
+/// Made twice, as what stands where models go is read in between, so that a dry run says already
+/// what is in the way.
+///
 /// # Errors
 /// Names that mean nothing, or more than one thing.
-pub fn plan(inventory: &Inventory, models: Models<'_>) -> Result<OperationPlan, Early> {
+pub fn plan(
+    session: &Session,
+    directories: &Directories,
+    inventory: &mut Inventory,
+    models: Models<'_>,
+) -> Result<OperationPlan, Early> {
     let target = inventory.roots_of(Role::Target).next();
+    let first = restore::plan(inventory, models, target).map_err(refuse)?;
+    let wanted = restore::digests_wanted(inventory, &first);
+    let watch = Quiet(&session.signals);
+    evidence::add_digests(&directories.roots, inventory, &wanted, &watch);
     restore::plan(inventory, models, target).map_err(refuse)
 }
 
@@ -86,7 +98,13 @@ fn answer(session: &Session, args: &cli::RestoreModels, job: &Job<'_>) -> Result
     planned.problems.extend(lost_manifests(&inventory));
     let selected = restore::select(&inventory, &args.models).map_err(refuse)?;
     let rows = if args.verify {
-        verify(session, &selected, &directories, &inventory)
+        verify(
+            session,
+            &selected,
+            &directories,
+            &inventory,
+            args.models.is_empty(),
+        )
     } else {
         list(&selected, &inventory)
     };
@@ -138,6 +156,7 @@ fn list(selected: &Selected, inventory: &Inventory) -> Rows {
                     path: version.archived.clone(),
                     modified: version.modified,
                     bytes: version.size,
+                    codec: version.codec.clone(),
                 })
                 .collect(),
             model: model.original,
@@ -151,13 +170,18 @@ fn verify(
     selected: &Selected,
     directories: &Directories,
     inventory: &Inventory,
+    everything: bool,
 ) -> Rows {
+    let wanted = |file: &Listed| match file.number {
+        Some(number) => selected.contains(&(file.archive, number)),
+        None => everything,
+    };
     let rows = versions::to_verify(inventory)
         .into_iter()
-        .filter(|version| selected.contains(&(version.archive, version.number)))
-        .map(|version| FileRow {
-            check: check(session, directories, inventory, &version),
-            path: version.archived,
+        .filter(wanted)
+        .map(|file| FileRow {
+            check: check(session, directories, inventory, &file),
+            path: file.path,
         })
         .collect();
     Rows::Files(rows)
@@ -167,16 +191,19 @@ fn check(
     session: &Session,
     directories: &Directories,
     inventory: &Inventory,
-    version: &Stored,
+    file: &Listed,
 ) -> Check {
-    let Some(entry) = version.entry else {
+    let Some(entry) = file.entry else {
         return Check::Missing;
     };
+    if file.sums.is_empty() {
+        return Check::Unlisted;
+    }
     let watch = Quiet(&session.signals);
     let sum = evidence::open(&directories.roots, inventory, entry)
         .and_then(|file| evidence::digest(&file, &watch));
-    match sum {
-        Ok(sum) if evidence::hex(sum) == version.stored_sha256 => Check::Ok,
+    match sum.map(evidence::hex) {
+        Ok(sum) if file.sums.iter().all(|listed| *listed == sum) => Check::Ok,
         Ok(_) => Check::Mismatch,
         Err(error) => Check::Unreadable(error.to_string()),
     }

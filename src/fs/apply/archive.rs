@@ -1,205 +1,229 @@
 //! Moving models into an archive, and removing versions from it.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 
 use rustix::fs::{Access, AtFlags};
 
 use super::remove::remove_found;
-use super::step::{Found, Halt, Step, entry_of, vanished};
+use super::step::{Found, Halt, Step, vanished};
+use super::store::{Made, store};
 use super::{Run, disk, with};
-use crate::fs::compress::{self, forget_pages};
 use crate::fs::dir;
 use crate::fs::evidence;
 use crate::fs::lease::{self, Use};
 use crate::fs::temporary::{Temporary, times};
-use crate::plan::action::{ArchiveModel, ExpireModel, Subject};
+use crate::plan::action::{ArchiveModel, Subject};
 use crate::plan::archive::{Event, MANIFEST_SCHEMA, ManifestLine, StoredPath};
+use crate::plan::entry::EntryId;
+use crate::plan::models::archived_paths;
 use crate::plan::policy::Codec;
 
-impl Run<'_> {
-    /// Moves a model: the manifest first, then one rename that replaces nothing.
+/// A file of a model that moves, read.
+pub(super) struct Member<'a> {
+    pub found: Found<'a>,
+    /// sha256 of its bytes, in hexadecimal.
+    pub sum: String,
+}
+
+impl<'a> Run<'a> {
+    /// Moves a model: the manifest first, then renames that replace nothing.
     pub fn archive(&mut self, subject: Subject, model: &ArchiveModel) -> Result<Step, Halt> {
-        let id = entry_of(subject)?;
-        let found = self.find(id)?;
-        let file = found.open()?;
-        if lease::users(&file) == Use::Busy {
-            return Err(Halt::Changed("somebody uses it now".to_owned()));
+        let members = self.read_members(model)?;
+        let lines = self.lines(subject, model, &members);
+        if model.stored {
+            return self.join_stored(subject, &members, model, &lines);
         }
-        // Reading counts as use where the access time cannot be spared, so whether the model may
-        // move is asked before: a failure must not look like a reason to keep it.
+        match self.move_in(subject, model, &members, lines.clone(), true) {
+            // One device may be mounted twice, and nothing is renamed from mount to mount.
+            Err(Halt::Failed(error)) if error.kind() == io::ErrorKind::CrossesDevices => {
+                self.move_in(subject, model, &members, lines, false)
+            }
+            moved => moved,
+        }
+    }
+
+    /// Finds and reads all files of a model.
+    ///
+    /// Reading counts as use where the access time cannot be spared, so whether the model may
+    /// move is asked before: a failure must not look like a reason to keep it.
+    fn read_members(&mut self, model: &ArchiveModel) -> Result<Vec<Member<'a>>, Halt> {
+        let mut found = Vec::with_capacity(model.files.len());
+        for id in &model.files {
+            let one = self.find(*id)?;
+            if lease::users(&one.open()?) == Use::Busy {
+                return Err(in_use());
+            }
+            found.push((*id, one));
+        }
         self.open_archive(model.archive)?;
-        may_change(&found)?;
+        let mut members = Vec::with_capacity(found.len());
+        for (id, found) in found {
+            may_change(&found)?;
+            let sum = self.sum(id, &found)?;
+            members.push(Member { found, sum });
+        }
+        Ok(members)
+    }
+
+    /// The digest of a file: the plan's, where it was read for that and did not change since.
+    pub(super) fn sum(&self, id: EntryId, found: &Found<'_>) -> Result<String, Halt> {
+        if let Some(sum) = self.inventory.digests.get(&id) {
+            return Ok(evidence::hex(*sum));
+        }
+        let file = found.open()?;
         let sum = evidence::digest(&file, self.surroundings).map_err(with("cannot read"))?;
         if !found.seen.unchanged(&dir::look_at(&file)?) {
             return Err(Halt::Changed("it changed while it was read".to_owned()));
         }
-        let line = self.line(&found, model, &evidence::hex(sum));
-        if model.stored {
-            self.join_stored(&found, &file, model, &line)
-        } else {
-            self.move_in(&found, &file, model, &line)
-        }
+        Ok(evidence::hex(sum))
     }
 
-    fn line(&self, found: &Found<'_>, model: &ArchiveModel, sum: &str) -> ManifestLine {
-        let stat = found.seen.stat;
-        ManifestLine {
-            schema: MANIFEST_SCHEMA.to_owned(),
-            event: Event::Archived,
-            original_path: StoredPath(model.original.clone()),
-            archived_path: StoredPath(model.to.clone()),
-            size: stat.size,
-            sha256: sum.to_owned(),
-            stored_sha256: sum.to_owned(),
-            mtime_ns: stat.mtime.0,
-            mode: stat.owner.mode,
-            uid: stat.owner.uid,
-            gid: stat.owner.gid,
-            family: model.family.clone(),
-            time: self.surroundings.now,
-            codec: Codec::None.name().to_owned(),
-        }
+    /// The lines of a model that is stored as it is.
+    fn lines(
+        &self,
+        subject: Subject,
+        model: &ArchiveModel,
+        members: &[Member<'_>],
+    ) -> Vec<ManifestLine> {
+        let paths = archived_paths(self.inventory, subject, model);
+        let lines = members.iter().zip(paths).map(|(member, (to, original))| {
+            let stat = member.found.seen.stat;
+            ManifestLine {
+                schema: MANIFEST_SCHEMA.to_owned(),
+                event: Event::Archived,
+                original_path: StoredPath(original),
+                unit: (to != model.to).then(|| StoredPath(model.to.clone())),
+                archived_path: StoredPath(to),
+                size: stat.size,
+                sha256: member.sum.clone(),
+                stored_sha256: member.sum.clone(),
+                mtime_ns: stat.mtime.0,
+                mode: stat.owner.mode,
+                uid: stat.owner.uid,
+                gid: stat.owner.gid,
+                family: model.family.clone(),
+                time: self.surroundings.now,
+                codec: Codec::None.name().to_owned(),
+            }
+        });
+        lines.collect()
     }
 
     fn move_in(
         &mut self,
-        found: &Found<'_>,
-        file: &File,
+        subject: Subject,
         model: &ArchiveModel,
-        line: &ManifestLine,
+        members: &[Member<'_>],
+        mut lines: Vec<ManifestLine>,
+        rename: bool,
     ) -> Result<Step, Halt> {
+        let watch = self.surroundings;
         let archive = self.opened(model.archive)?;
         let (parent, name) = archive.place(&model.to)?;
-        if dir::look(&parent, name).is_ok() {
-            return Err(Halt::Changed(
-                "its archived name appeared meanwhile".to_owned(),
-            ));
+        for line in &lines {
+            if archive.is_taken(&line.archived_path.0)? {
+                return Err(Halt::Changed(
+                    "its archived name appeared meanwhile".to_owned(),
+                ));
+            }
         }
+        let same = rename
+            && members
+                .iter()
+                .all(|member| member.found.seen.device == device(&parent));
+        if let Subject::Directory(id) = subject {
+            let whole = self.move_directory(id, model, members, &mut lines, (&parent, name), same);
+            return whole.map(Step::done);
+        }
+        let mut made = Vec::with_capacity(members.len());
+        for (member, line) in members.iter().zip(&mut lines) {
+            made.push(stage(member, line, &parent, model.codec, same, watch)?);
+        }
+        let archive = self.opened(model.archive)?;
         archive
             .books
-            .append(line)
+            .append(&lines)
             .map_err(with("cannot write the manifest"))?;
         let mut arrived = false;
-        let here = dir::look_at(&parent).map_err(Halt::from);
-        let moved = here.and_then(|here| {
-            if here.device == found.seen.device {
-                rename_in(found, file, &parent, name, &mut arrived)
-            } else {
-                self.copy_in(found, file, (&parent, name), &line.sha256, &mut arrived)
+        let moved = publish(members, made, &lines, &parent, &mut arrived);
+        if arrived {
+            self.archives.sync_later(&parent)?;
+            for member in members {
+                self.archives.sync_later(&*member.found.parent)?;
             }
-        });
-        self.opened(model.archive)?.settle(line, arrived);
+        }
+        self.opened(model.archive)?.settle(&lines, arrived);
         moved.map(Step::done)
     }
 
     /// The archive has the same bytes already: proved again, recorded, and the original goes.
     fn join_stored(
         &mut self,
-        found: &Found<'_>,
-        file: &File,
+        subject: Subject,
+        members: &[Member<'_>],
         model: &ArchiveModel,
-        line: &ManifestLine,
+        lines: &[ManifestLine],
     ) -> Result<Step, Halt> {
         let watch = self.surroundings;
-        let recorded = self.recorded(model.archive, &model.to);
-        let archive = self.opened(model.archive)?;
-        let (parent, name) = archive.place(&model.to)?;
-        let (stored, _) = dir::open_file(&parent, name).map_err(vanished)?;
-        if evidence::hex(evidence::digest(&stored, watch)?) != line.sha256 {
-            return Err(Halt::Changed("the archived file is another now".to_owned()));
-        }
-        stored.sync_all()?;
-        // Newer by this, and never older: as the plan ranks it.
-        let recorded = recorded.map_or(line.mtime_ns, |recorded| recorded.mtime_ns);
-        archive
-            .books
-            .append(&ManifestLine {
-                mtime_ns: line.mtime_ns.max(recorded),
+        let mut joined = Vec::with_capacity(lines.len());
+        for line in lines {
+            let recorded = self.recorded(model.archive, &line.archived_path.0);
+            let recorded = recorded.ok_or_else(|| Halt::Failed(io::ErrorKind::NotFound.into()))?;
+            let (parent, name) = self.opened(model.archive)?.place(&line.archived_path.0)?;
+            let (stored, _) = dir::open_file(&parent, name).map_err(vanished)?;
+            if evidence::hex(evidence::digest(&stored, watch)?) != recorded.stored_sha256
+                || recorded.sha256 != line.sha256
+            {
+                return Err(Halt::Changed("the archived file is another now".to_owned()));
+            }
+            stored.sync_all()?;
+            joined.push(ManifestLine {
+                // Newer by this, and never older: as the plan ranks it.
+                mtime_ns: line.mtime_ns.max(recorded.mtime_ns),
+                codec: recorded.codec,
+                stored_sha256: recorded.stored_sha256,
                 ..line.clone()
-            })
+            });
+        }
+        self.opened(model.archive)?
+            .books
+            .append(&joined)
             .map_err(with("cannot write the manifest"))?;
-        remove_found(found, Some(file))?;
-        dir::sync(&*found.parent)?;
+        let freed = match subject {
+            Subject::Entry(_) | Subject::Named(_) => remove_all(members)?,
+            Subject::Directory(id) => self.remove_model(id, members)?,
+        };
         Ok(Step {
             note: Some("the archive has the same content; stored once".to_owned()),
-            ..Step::done(disk(found.entry.disk_usage()))
+            ..Step::done(freed)
         })
     }
 
-    /// The line of a version.
-    fn recorded(&self, archive: usize, path: &Path) -> Option<ManifestLine> {
-        let mut versions = self.inventory.archives[archive].versions.iter();
-        let version = versions.find(|version| version.line.archived_path.0 == path);
-        version.map(|version| version.line.clone())
+    /// The line of a file.
+    fn recorded(&self, archive: usize, path: &std::path::Path) -> Option<ManifestLine> {
+        let mut files = self.inventory.archives[archive].files();
+        let file = files.find(|file| file.line.archived_path.0 == path);
+        file.map(|file| file.line.clone())
     }
+}
 
-    /// Another filesystem: copy, sync, read back, publish, and only then remove the original.
-    fn copy_in(
-        &self,
-        found: &Found<'_>,
-        file: &File,
-        (parent, name): (&OwnedFd, &std::ffi::OsStr),
-        sum: &str,
-        arrived: &mut bool,
-    ) -> Result<i64, Halt> {
-        let stat = found.seen.stat;
-        let made = Temporary::new(parent).map_err(with("cannot copy"))?;
-        copy_proved(file, &made, sum, self.surroundings)?;
-        made.resemble(file, &found.seen, Some(times(stat.atime, stat.mtime)))?;
-        made.file().sync_all()?;
-        let written = dir::look_at(made.file())?.stat.blocks;
-        if !found.seen.unchanged(&dir::look_at(file)?) {
-            return Err(Halt::Changed("it changed while it was copied".to_owned()));
-        }
-        made.publish(name).map_err(with("cannot publish"))?;
-        *arrived = true;
-        dir::sync(parent)?;
-        remove_found(found, Some(file))?;
-        dir::sync(&*found.parent)?;
-        Ok(disk(stat.blocks.saturating_mul(512)) - disk(written.saturating_mul(512)))
-    }
+pub(super) fn in_use() -> Halt {
+    Halt::Changed("somebody uses it now".to_owned())
+}
 
-    /// Removes a version: out of the digests, into the manifest as expired, then from the disk.
-    pub fn expire_model(&mut self, subject: Subject, version: &ExpireModel) -> Result<Step, Halt> {
-        let id = entry_of(subject)?;
-        let found = self.find(id)?;
-        let file = found.open_if_readable()?;
-        let line = self
-            .recorded(version.archive, &version.path)
-            .ok_or_else(|| Halt::Failed(io::ErrorKind::NotFound.into()))?;
-        let gone = ManifestLine {
-            event: Event::Expired,
-            time: self.surroundings.now,
-            ..line.clone()
-        };
-        self.open_archive(version.archive)?;
-        let archive = self.opened(version.archive)?;
-        let sum = archive.digests.remove(&version.path);
-        let written = archive.books.write_digests(&archive.digests);
-        let removed = written
-            .and_then(|()| archive.books.append(&gone))
-            .map_err(|error| Halt::from(with("cannot write the lists of the archive")(error)))
-            .and_then(|()| remove_found(&found, file.as_ref()));
-        if let Err(halt) = removed {
-            // It is still there, and both lists have to say so.
-            archive
-                .digests
-                .extend(sum.map(|sum| (version.path.clone(), sum)));
-            let _ = archive.books.append(&line);
-            return Err(halt);
-        }
-        let freed = if found.seen.stat.links <= 1 {
-            disk(found.entry.disk_usage())
-        } else {
-            0
-        };
-        remove_found(&found, file.as_ref())?;
-        dir::sync(&*found.parent)?;
-        Ok(Step::done(freed))
+fn device(dir: &OwnedFd) -> u64 {
+    dir::look_at(dir).map_or(0, |seen| seen.device)
+}
+
+/// Bytes that the removal of a file gives back.
+pub(super) fn frees(found: &Found<'_>) -> i64 {
+    if found.seen.stat.links > 1 {
+        return 0;
     }
+    disk(found.entry.disk_usage())
 }
 
 /// Whether names may be changed in the directory of a file.
@@ -209,19 +233,114 @@ fn may_change(found: &Found<'_>) -> Result<(), Halt> {
         .map_err(|error| Halt::Failed(error.into()))
 }
 
-/// One rename on the same filesystem, proved to have moved what was read.
-fn rename_in(
-    found: &Found<'_>,
-    file: &File,
+/// A proved copy beside the archived name, where the file is not just renamed.
+fn stage(
+    member: &Member<'_>,
+    line: &mut ManifestLine,
     parent: &OwnedFd,
-    name: &std::ffi::OsStr,
+    codec: Codec,
+    rename: bool,
+    watch: &dyn crate::fs::compress::Watch,
+) -> Result<Option<(Temporary, i64)>, Halt> {
+    let found = &member.found;
+    let file = found.open()?;
+    let codec = if rename && !super::store::is_worth(&file, codec)? {
+        return Ok(None);
+    } else {
+        codec
+    };
+    let made = Temporary::new(parent).map_err(with("cannot copy"))?;
+    let stored = store(&file, made.file(), &member.sum, codec, rename, watch)?;
+    let Some(Made { sum, codec }) = stored else {
+        return Ok(None);
+    };
+    let stat = found.seen.stat;
+    made.resemble(&file, &found.seen, Some(times(stat.atime, stat.mtime)))?;
+    made.file().sync_all()?;
+    let written = dir::look_at(made.file())?.stat.blocks;
+    if !found.seen.unchanged(&dir::look_at(&file)?) {
+        return Err(Halt::Changed("it changed while it was copied".to_owned()));
+    }
+    line.stored_sha256 = sum;
+    codec.name().clone_into(&mut line.codec);
+    Ok(Some((made, disk(written.saturating_mul(512)))))
+}
+
+/// Gives all files of a model their archived names, the model last: until then it is in its place.
+fn publish(
+    members: &[Member<'_>],
+    made: Vec<Option<(Temporary, i64)>>,
+    lines: &[ManifestLine],
+    parent: &OwnedFd,
     arrived: &mut bool,
 ) -> Result<i64, Halt> {
-    if lease::hold_against_users(file) == Use::Busy {
-        return Err(Halt::Changed("somebody uses it now".to_owned()));
+    let mut done: Vec<(&Member<'_>, &OsStr, bool)> = Vec::with_capacity(members.len());
+    let mut freed = 0;
+    let mut all: Vec<_> = members.iter().zip(lines).zip(made).collect();
+    all.reverse();
+    for ((member, line), made) in all {
+        let name = line.archived_path.0.file_name().unwrap_or_default();
+        let copied = made.is_some();
+        let moved = match made {
+            None => rename_in(&member.found, parent, name),
+            Some((made, written)) => {
+                freed -= written;
+                made.publish(name)
+                    .map_err(|error| Halt::Failed(with("cannot publish")(error)))
+            }
+        };
+        if let Err(halt) = moved {
+            for (member, name, copied) in done.iter().rev() {
+                undo(&member.found, parent, name, *copied);
+            }
+            return Err(halt);
+        }
+        done.push((member, name, copied));
+    }
+    *arrived = true;
+    if done.iter().any(|(.., copied)| *copied) {
+        // A copy has to last before its original goes.
+        dir::sync(parent)?;
+    }
+    for (member, _, copied) in &done {
+        if *copied {
+            remove_found(&member.found, Some(&member.found.open()?))?;
+            freed += frees(&member.found);
+        }
+    }
+    Ok(freed)
+}
+
+/// A model whose last file could not move stays as a whole.
+fn undo(found: &Found<'_>, parent: &OwnedFd, name: &OsStr, copied: bool) {
+    let _ = if copied {
+        super::step::unlink(parent, name)
+    } else {
+        dir::rename_new(parent, name, found.parent.as_fd(), found.name)
+    };
+}
+
+/// Removes files that the archive has.
+fn remove_all(members: &[Member<'_>]) -> Result<i64, Halt> {
+    let mut freed = 0;
+    for member in members.iter().rev() {
+        remove_found(&member.found, Some(&member.found.open()?))?;
+        freed += frees(&member.found);
+    }
+    if let Some(member) = members.first() {
+        dir::sync(&*member.found.parent)?;
+    }
+    Ok(freed)
+}
+
+/// One rename on the same filesystem, proved to have moved what was read.
+fn rename_in(found: &Found<'_>, parent: &OwnedFd, name: &OsStr) -> Result<(), Halt> {
+    let file: File = found.open()?;
+    if lease::hold_against_users(&file) == Use::Busy {
+        return Err(in_use());
     }
     // The digest in the manifest is of what was read before the lease.
-    if !found.seen.unchanged(&dir::look_at(file)?) {
+    if !found.seen.unchanged(&dir::look_at(&file)?) {
         return Err(Halt::Changed("it changed after it was read".to_owned()));
     }
     let from = found.parent.as_fd();
@@ -240,35 +359,5 @@ fn rename_in(
         dir::rename_new(parent, name, from, found.name)?;
         return Err(Halt::Changed("it changed in the last instant".to_owned()));
     }
-    *arrived = true;
-    dir::sync(parent)?;
-    dir::sync(from)?;
-    Ok(0)
-}
-
-/// Copies a file from its beginning and proves the digest of what the disk gives back.
-pub fn copy_proved(
-    from: &File,
-    made: &Temporary,
-    sum: &str,
-    watch: &dyn compress::Watch,
-) -> Result<(), Halt> {
-    use std::io::Seek;
-    let mut source = from;
-    source.rewind()?;
-    compress::encode(source, made.file(), Codec::None, watch).map_err(with("cannot copy"))?;
-    made.file().sync_all().map_err(with("cannot copy"))?;
-    // Past the cache, as far as the kernel lets us: what counts is what the disk has.
-    forget_pages(made.file());
-    let mut written = made.file();
-    written.rewind()?;
-    if evidence::hex(evidence::digest(written, watch)?) == sum {
-        forget_pages(made.file());
-        Ok(())
-    } else {
-        Err(Halt::Failed(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("the copy's sha256 is not {sum}; nothing was published"),
-        )))
-    }
+    Ok(())
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use super::step::Halt;
@@ -18,7 +18,12 @@ use crate::plan::entry::{Inventory, Owner};
 #[derive(Default)]
 pub struct Archives {
     open: HashMap<usize, OpenArchive>,
+    /// Directories of which names were changed, by device and inode.
+    unsynced: HashMap<(u64, u64), OwnedFd>,
 }
+
+/// How many directories wait to be synced at once.
+const UNSYNCED: usize = 64;
 
 /// One of them: its directory, its records, and the digests of what it holds now.
 pub struct OpenArchive {
@@ -32,12 +37,43 @@ impl Archives {
     /// Brings the lists of digests up to date; what failed, by path.
     pub fn close(&mut self, inventory: &Inventory) -> Vec<(PathBuf, String)> {
         let mut faults = Vec::new();
+        // The list says that a file arrived, so its name has to last first.
+        if let Err(error) = self.sync() {
+            let archives = self.open.drain();
+            return archives
+                .map(|(index, _)| (shown(inventory, index, DIGESTS), error.to_string()))
+                .collect();
+        }
         for (index, archive) in self.open.drain() {
             if let Err(error) = archive.books.write_digests(&archive.digests) {
                 faults.push((shown(inventory, index, DIGESTS), error.to_string()));
             }
         }
         faults
+    }
+}
+
+impl Archives {
+    /// Makes a change of names last, in time: the manifest is synced before a rename, and the list
+    /// of digests written after, so that in between either place is the right one. A sync for
+    /// each of many models would take longer than reading them.
+    pub fn sync_later(&mut self, dir: impl AsFd) -> io::Result<()> {
+        let seen = dir::look_at(&dir)?.identity();
+        let waiting = self.unsynced.entry(seen);
+        if let std::collections::hash_map::Entry::Vacant(place) = waiting {
+            place.insert(dir.as_fd().try_clone_to_owned()?);
+        }
+        if self.unsynced.len() < UNSYNCED {
+            return Ok(());
+        }
+        self.sync()
+    }
+
+    /// Makes all of them last.
+    pub fn sync(&mut self) -> io::Result<()> {
+        let mut all: Vec<_> = self.unsynced.drain().collect();
+        all.sort_by_key(|(identity, _)| *identity);
+        all.iter().try_for_each(|(_, dir)| dir::sync(dir))
     }
 }
 
@@ -70,16 +106,16 @@ impl Run<'_> {
         let owner = self.owner_for(index);
         let dir = self.archive_dir(index, owner)?;
         let books = ArchiveBooks::open(&dir).map_err(with("cannot open the manifest"))?;
-        for line in &archive.corrections {
+        if !archive.corrections.is_empty() {
             books
-                .append(line)
+                .append(&archive.corrections)
                 .map_err(with("cannot write the manifest"))?;
         }
         // A version that was lost stays listed, so that `sha256sum -c` names it too; as does a
         // file that only this list knows, after its manifest was lost.
         let mut digests = archive.digests.clone();
-        digests.extend(archive.versions.iter().map(|version| {
-            let line = &version.line;
+        digests.extend(archive.files().map(|file| {
+            let line = &file.line;
             (line.archived_path.0.clone(), line.stored_sha256.clone())
         }));
         self.archives.open.insert(
@@ -142,15 +178,28 @@ impl Run<'_> {
 impl OpenArchive {
     /// Makes the records say what is there: a line without its file would look like a loss, and
     /// with another's file of that name like damage.
-    pub fn settle(&mut self, line: &ManifestLine, arrived: bool) {
+    pub fn settle(&mut self, lines: &[ManifestLine], arrived: bool) {
         if arrived {
-            let path = line.archived_path.0.clone();
-            self.digests.insert(path, line.stored_sha256.clone());
+            let sums = lines
+                .iter()
+                .map(|line| (line.archived_path.0.clone(), line.stored_sha256.clone()));
+            self.digests.extend(sums);
         } else {
-            let _ = self.books.append(&ManifestLine {
-                event: Event::Expired,
-                ..line.clone()
-            });
+            let _ = self.books.append(&with_event(lines, Event::Expired));
+        }
+    }
+
+    /// Whether something has a name in the archive.
+    pub fn is_taken(&self, path: &Path) -> io::Result<bool> {
+        let below = path.parent().unwrap_or(Path::new(""));
+        let parent = match dir::open_below(&self.dir, below) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            other => other?,
+        };
+        match dir::look(parent, path.file_name().unwrap_or_default()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+            Ok(_) => Ok(true),
         }
     }
 
@@ -164,6 +213,12 @@ impl OpenArchive {
             .map_err(with("cannot make a directory in the archive"))?;
         Ok((parent, name))
     }
+}
+
+/// The same lines for another event.
+pub fn with_event(lines: &[ManifestLine], event: Event) -> Vec<ManifestLine> {
+    let lines = lines.iter().cloned();
+    lines.map(|line| ManifestLine { event, ..line }).collect()
 }
 
 /// Makes an absolute path, from the nearest directory that exists.

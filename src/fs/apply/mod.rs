@@ -7,6 +7,7 @@
 mod archive;
 mod archives;
 mod cut;
+mod directory;
 mod hook;
 mod notify;
 mod pace;
@@ -18,6 +19,8 @@ mod rename;
 mod restore;
 mod signal;
 mod step;
+mod store;
+mod versions;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -223,6 +226,7 @@ impl Run<'_> {
             Task::Unlink => self.unlink(action.subject, action.verb == Verb::Evict),
             Task::UnlinkFirst(others) => self.unlink_first(action.subject, others),
             Task::RemoveDirectory => self.remove_directory(action.subject),
+            Task::RemoveTree => self.remove_own_tree(action.subject),
             Task::Cut(cut) => self.cut(action.subject, cut),
             Task::Resume(intent) => self.resume(action.subject, intent),
             Task::Rotate(rotate) => self.rotate(number, action.subject, rotate),
@@ -230,6 +234,7 @@ impl Run<'_> {
             Task::Signal(signal) => self.signal(action.subject, signal),
             Task::Hook(hook) => self.hook(action.subject, hook),
             Task::Archive(model) => self.archive(action.subject, model),
+            Task::TakeIn(foreign) => self.take_in(action.subject, foreign),
             Task::ExpireModel(version) => self.expire_model(action.subject, version),
             Task::Restore(restore) => self.restore(action.subject, restore),
             Task::Reclaim(reclaim) => self.reclaim(reclaim),

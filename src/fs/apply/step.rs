@@ -168,6 +168,21 @@ impl<'a> Directories<'a> {
         self.open(id)
     }
 
+    /// Forgets a directory that moved, and all below it.
+    pub fn forget_below(&mut self, id: DirId) {
+        let inventory = self.inventory;
+        let below = |mut at: DirId| loop {
+            if at == id {
+                return true;
+            }
+            match inventory.directory(at).parent {
+                Some(parent) => at = parent,
+                None => return false,
+            }
+        };
+        self.held.retain(|at, _| !below(*at));
+    }
+
     fn open_top(&self, id: DirId) -> Result<Rc<OwnedFd>, Halt> {
         let root = self.inventory.directory(id).root;
         Ok(Rc::new(self.roots.fd(root)?.try_clone_to_owned()?))

@@ -109,6 +109,14 @@ impl Examiner<'_> {
         })
     }
 
+    /// A directory of ours in the making, or on its way out: what is in it is elsewhere too.
+    pub(super) fn own_directory(&self, id: DirId) -> Finding {
+        match self.age_over(self.inventory.directory(id).mtime, OWN_DEAD_AFTER) {
+            Ok(_) => Finding::Delete(Reason::OwnTemporary),
+            Err(skip) => skip,
+        }
+    }
+
     fn own_temporary(&self, entry: &Entry) -> Finding {
         if self.is_open(entry) {
             return Finding::Skip("in_use");

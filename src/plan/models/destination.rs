@@ -4,10 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 
+use super::super::action::Subject;
 use super::super::archive::{DIGESTS, MANIFEST};
 use super::super::entry::{Inventory, Root, RootId};
 use super::super::family::split;
 use super::survey::Due;
+use super::units::{Unit, sidecar_suffix};
 
 /// The longest file name, in bytes (`NAME_MAX`).
 const LONGEST: usize = 255;
@@ -22,12 +24,9 @@ impl Names {
         let mut taken: Vec<HashSet<PathBuf>> = Vec::new();
         for (number, archive) in inventory.archives.iter().enumerate() {
             numbers.insert(archive.root, number);
-            let listed = archive.versions.iter();
-            taken.push(
-                listed
-                    .map(|version| version.line.archived_path.0.clone())
-                    .collect(),
-            );
+            let listed = archive.files().map(|file| &file.line.archived_path.0);
+            let units = archive.versions.iter().map(|version| &version.path);
+            taken.push(listed.chain(units).cloned().collect());
         }
         for entry in &inventory.entries {
             if let Some(number) = numbers.get(&inventory.root_of(entry)) {
@@ -50,23 +49,73 @@ impl Names {
         due: &Due,
     ) -> Option<PathBuf> {
         let inside = inventory.archives[archive].inside;
-        let entry = inventory.entry(due.id);
-        let root = inventory.root(inventory.root_of(entry));
+        let root = inventory.root(inventory.directory(due.unit.parent).root);
         let below = due.relative.parent().unwrap_or(Path::new(""));
         let directory = subdirectory((!inside).then_some(root), below);
-        let date = entry.mtime.date();
+        let date = due.modified.date();
         for number in 1_u32.. {
-            let name = dated(inventory.name(entry), &date, number);
-            if name.len() > LONGEST {
+            let name = match due.unit.subject {
+                Subject::Entry(_) | Subject::Named(_) => dated(&due.unit.name, &date, number),
+                Subject::Directory(_) => stamped(&due.unit.name, &date, number),
+            };
+            let path = directory.join(name);
+            let names: Vec<PathBuf> = archived_names(inventory, &due.unit, &path);
+            let long = |path: &PathBuf| path.file_name().is_some_and(|name| name.len() > LONGEST);
+            if names.iter().chain([&path]).any(long) {
                 return None;
             }
-            let path = directory.join(name);
-            if self.0[archive].insert(path.clone()) {
+            let taken = &mut self.0[archive];
+            if !taken.contains(&path) && !names.iter().any(|name| taken.contains(name)) {
+                taken.extend(names);
+                taken.insert(path.clone());
                 return Some(path);
             }
         }
         None
     }
+}
+
+/// The archived paths of all files of a model, whose own one is given, in their order.
+pub(super) fn archived_names(inventory: &Inventory, unit: &Unit, to: &Path) -> Vec<PathBuf> {
+    let top = match unit.subject {
+        Subject::Directory(id) => inventory.directory_path(id),
+        Subject::Entry(_) | Subject::Named(_) => PathBuf::new(),
+    };
+    let names = unit.files.iter().enumerate().map(|(at, id)| {
+        let entry = inventory.entry(*id);
+        match unit.subject {
+            Subject::Directory(_) => {
+                let path = inventory.relative_path(entry);
+                to.join(path.strip_prefix(&top).unwrap_or(&path))
+            }
+            Subject::Entry(_) if at == 0 => to.to_path_buf(),
+            Subject::Entry(_) | Subject::Named(_) => {
+                let own = to.file_name().unwrap_or_default();
+                match sidecar_suffix(&unit.name, inventory.name(entry)) {
+                    Some((true, rest)) => to.with_file_name(join(own, rest)),
+                    Some((false, rest)) => to.with_file_name(join(split(own).0, rest)),
+                    None => to.with_file_name(inventory.name(entry)),
+                }
+            }
+        }
+    });
+    names.collect()
+}
+
+fn join(start: &OsStr, end: &OsStr) -> OsString {
+    let mut name = start.to_os_string();
+    name.push(end);
+    name
+}
+
+/// `NAME_YYYYMMDD`: the dots in the name of a directory are no extension.
+fn stamped(name: &OsStr, date: &str, number: u32) -> OsString {
+    let mut stamped = name.to_os_string();
+    stamped.push(format!("_{date}"));
+    if number > 1 {
+        stamped.push(format!("_{number}"));
+    }
+    stamped
 }
 
 /// `STEM_YYYYMMDD.EXT`, from the second on `STEM_YYYYMMDD_2.EXT`.

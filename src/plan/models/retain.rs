@@ -5,8 +5,8 @@ use std::ffi::OsStr;
 
 use serde_json::json;
 
-use super::super::action::{ExpireModel, OperationPlan, Subject, Task, Verb};
-use super::super::archive::{Archive, DIGESTS, MANIFEST};
+use super::super::action::{ExpireModel, OperationPlan, Subject, TakeIn, Task, Verb};
+use super::super::archive::{Archive, DIGESTS, MANIFEST, Version as Stored};
 use super::super::entry::{EntryId, Inventory, Role};
 use super::super::family::{Family, Version};
 use super::super::names::is_own_temporary;
@@ -24,8 +24,8 @@ struct Copy<'a> {
     mtime: Time,
     name: &'a OsStr,
     bytes: u64,
-    /// In the archive; `None` where this plan puts it there.
-    here: Option<EntryId>,
+    /// In the archive, with its number; `None` where this plan puts it there.
+    here: Option<(Subject, usize)>,
     /// Why it must stay whatever the limits say.
     stays: Option<Keep>,
 }
@@ -37,8 +37,9 @@ struct Holding<'a> {
     copies: Vec<Copy<'a>>,
     /// Actions that archive, by group.
     arrivals: Vec<Vec<u32>>,
-    /// Files that cannot be what was archived: they stay, and nothing goes in their favour.
-    damaged: Vec<EntryId>,
+    /// Numbers of those that cannot be what was archived: they stay, and nothing goes in their
+    /// favour.
+    damaged: Vec<usize>,
 }
 
 /// Verdicts on all that is in the archives.
@@ -53,9 +54,8 @@ pub(super) fn plan(survey: &Survey, moved: &[Moved], plan: &mut OperationPlan) {
         );
         families += holding.families.len();
         versions += holding.copies.len();
-        let here = || archive.versions.iter().filter_map(|version| version.entry);
-        listed.extend(here());
-        let lost = archive.versions.len() - here().count();
+        listed.extend(archive.files().filter_map(|file| file.entry));
+        let lost = archive.versions.iter().filter(|it| it.is_missing()).count();
         if lost > 0 {
             plan.warnings.push(format!(
                 "{lost} archived versions are missing in {} (restore-models --verify names them)",
@@ -71,15 +71,47 @@ pub(super) fn plan(survey: &Survey, moved: &[Moved], plan: &mut OperationPlan) {
                 readable::path(&inventory.root(archive.root).shown)
             ));
         }
-        for id in &holding.damaged {
-            plan.keep(Subject::Entry(*id), Keep::Damaged);
+        for number in &holding.damaged {
+            keep_version(plan, &archive.versions[*number], &Keep::Damaged);
         }
         holding.expire(survey, number, plan);
+        take_in(archive, number, plan, &mut listed);
     }
     plan.metadata.insert("families", json!(families));
     plan.metadata.insert("versions", json!(versions));
     plan.metadata.insert("missing", json!(missing));
     keep_others(survey, &listed, plan);
+}
+
+/// What another system archived is entered into the manifest.
+fn take_in(
+    archive: &Archive,
+    number: usize,
+    plan: &mut OperationPlan,
+    listed: &mut HashSet<EntryId>,
+) {
+    if archive.unreadable {
+        return;
+    }
+    for version in &archive.foreign {
+        let Some(id) = version.model.entry else {
+            continue;
+        };
+        let task = TakeIn {
+            archive: number,
+            line: version.model.line.clone(),
+        };
+        let task = Task::TakeIn(Box::new(task));
+        plan.act(Verb::Archive, Subject::Entry(id), Reason::Foreign, task);
+        listed.insert(id);
+    }
+}
+
+/// The verdict on a version is that on each of its files.
+fn keep_version(plan: &mut OperationPlan, version: &Stored, keep: &Keep) {
+    for id in version.entries() {
+        plan.keep(Subject::Entry(id), keep.clone());
+    }
 }
 
 /// The books of the archives, and what their manifests do not list.
@@ -95,7 +127,7 @@ fn keep_others(survey: &Survey, listed: &HashSet<EntryId>, plan: &mut OperationP
         let top = root.top == Some(entry.directory);
         let keep = if survey.claims.contains(id) {
             Keep::Garbage
-        } else if is_own_temporary(name) {
+        } else if is_own_temporary(name) || survey.is_temporary(entry.directory) {
             Keep::SysoptTemporary
         } else if top && (name == MANIFEST || name == DIGESTS) {
             Keep::Books
@@ -119,40 +151,44 @@ impl<'a> Holding<'a> {
             holding.arrivals[group].push(moved.action);
             match moved.stored {
                 Some(version) => {
-                    again.insert(version, inventory.entry(moved.due.id).mtime);
+                    again.insert(version, moved.due.modified);
                 }
                 None => now.push((group, moved)),
             }
         }
         for (number, version) in archive.versions.iter().enumerate() {
-            let Some(id) = version.entry else { continue };
-            if version.is_damaged(inventory.entry(id).size) {
-                holding.damaged.push(id);
+            let Some(at) = version.at.filter(|_| !version.is_missing()) else {
+                holding
+                    .damaged
+                    .extend(version.entries().next().map(|_| number));
+                continue;
+            };
+            if version.is_damaged(inventory) {
+                holding.damaged.push(number);
                 continue;
             }
-            let original = &version.line.original_path.0;
-            let (again, recorded) = (again.get(&number).copied(), Time(version.line.mtime_ns));
+            let original = &version.original;
+            let (again, recorded) = (again.get(&number).copied(), version.modified());
             let copy = Copy {
                 group: holding.group(&family_key(original)),
                 version: Family::of(original.file_name().unwrap_or_default()).version,
                 // Storing it once more makes a version newer and never older: else it would rank
                 // behind what it was ahead of, and one that nobody touched would stay for it.
                 mtime: again.map_or(recorded, |again| again.max(recorded)),
-                name: version.line.archived_path.0.as_os_str(),
-                bytes: inventory.entry(id).disk_usage(),
-                here: Some(id),
-                stays: protection(survey, id, again.is_some()),
+                name: version.path.as_os_str(),
+                bytes: super::disk_usage(inventory, &version.entries().collect::<Vec<_>>()),
+                here: Some((at, number)),
+                stays: protection(survey, version, again.is_some()),
             };
             holding.copies.push(copy);
         }
         for (group, moved) in now {
-            let entry = inventory.entry(moved.due.id);
             holding.copies.push(Copy {
                 group,
                 version: moved.due.version.clone(),
-                mtime: entry.mtime,
+                mtime: moved.due.modified,
                 name: moved.to.as_os_str(),
-                bytes: entry.disk_usage(),
+                bytes: super::disk_usage(inventory, &moved.due.unit.files),
                 here: None,
                 stays: Some(Keep::MadeNow),
             });
@@ -179,7 +215,9 @@ impl<'a> Holding<'a> {
         let left = self.left(&verdicts);
         for (at, verdict) in verdicts.iter().enumerate() {
             let copy = &self.copies[at];
-            let Some(id) = copy.here else { continue };
+            let Some((_, number)) = copy.here else {
+                continue;
+            };
             match *verdict {
                 Verdict::Expire(cause) => expired.push((at, cause)),
                 Verdict::Keep(stay) => {
@@ -188,7 +226,8 @@ impl<'a> Holding<'a> {
                         (Stay::Last, None) if left[copy.group] == 1 => Keep::LastVersion,
                         _ => Keep::Retained,
                     };
-                    plan.keep(Subject::Entry(id), keep);
+                    let version = &survey.inventory.archives[archive].versions[number];
+                    keep_version(plan, version, &keep);
                 }
             }
         }
@@ -291,18 +330,24 @@ impl<'a> Holding<'a> {
         expired.sort_by_key(|(at, _)| self.copies[*at].name);
         for (at, cause) in expired {
             let copy = &self.copies[at];
-            let Some(id) = copy.here else { continue };
+            let Some((subject, version)) = copy.here else {
+                continue;
+            };
+            let files: Vec<EntryId> = inventory.archives[archive].versions[version]
+                .entries()
+                .collect();
+            let single = files.iter().filter(|id| inventory.entry(**id).links <= 1);
+            let frees = super::disk_usage(inventory, &single.copied().collect::<Vec<_>>());
             let task = ExpireModel {
                 archive,
-                path: copy.name.into(),
+                version,
+                files,
             };
             let task = Task::ExpireModel(Box::new(task));
             let reason: Reason = cause.reason("version");
-            let number = plan.act(Verb::Expire, Subject::Entry(id), reason, task);
+            let number = plan.act(Verb::Expire, subject, reason, task);
             plan.actions[number as usize].set_needs(needs.get(&at).copied());
-            if inventory.entry(id).links <= 1 {
-                gain(plan, copy.bytes);
-            }
+            gain(plan, frees);
         }
     }
 
@@ -319,13 +364,16 @@ impl<'a> Holding<'a> {
     }
 }
 
-fn protection(survey: &Survey, id: EntryId, again: bool) -> Option<Keep> {
-    let entry = survey.inventory.entry(id);
-    if survey.claims.contains(id) {
-        Some(Keep::Garbage)
-    } else if again {
-        Some(Keep::MadeNow)
-    } else {
-        Keep::irregular(entry.kind).or_else(|| survey.held(entry))
+fn protection(survey: &Survey, version: &Stored, again: bool) -> Option<Keep> {
+    let mut entries = version.entries();
+    if version.entries().any(|id| survey.claims.contains(id)) {
+        return Some(Keep::Garbage);
     }
+    if again {
+        return Some(Keep::MadeNow);
+    }
+    entries.find_map(|id| {
+        let entry = survey.inventory.entry(id);
+        Keep::irregular(entry.kind).or_else(|| survey.held(entry))
+    })
 }

@@ -1,6 +1,6 @@
 //! Which files are models, which of them stay where they are and why, and which are due.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use super::super::reason::{HeldBy, Keep, ModelUse, Older, Reason};
 use super::super::scope::Excluded;
 use super::super::time::{Clock, Time};
 use super::linked::Linked;
+use super::units::{Stems, Unit, Units};
 
 /// What the rules of models look at.
 pub(super) struct Survey<'a> {
@@ -26,13 +27,14 @@ pub(super) struct Survey<'a> {
     excluded: Excluded<'a>,
     pinned: Excluded<'a>,
     linked: Linked,
+    units: Units,
     /// Index of the archive that serves a model directory.
     serving: HashMap<RootId, usize>,
 }
 
 /// A model that leaves its place.
 pub(super) struct Due {
-    pub id: EntryId,
+    pub unit: Unit,
     /// Below its model directory.
     pub relative: PathBuf,
     /// As the manifest records it.
@@ -41,6 +43,8 @@ pub(super) struct Due {
     pub family: String,
     /// Its version in the family.
     pub version: Option<Version>,
+    /// When it was last modified.
+    pub modified: Time,
     /// Index of the archive that serves it.
     pub archive: Option<usize>,
     pub reason: Reason,
@@ -48,7 +52,7 @@ pub(super) struct Due {
 
 /// What was found in the model directories.
 pub(super) struct Found {
-    /// Regular files that are models.
+    /// How many models there are.
     pub models: usize,
     /// In the order of their paths.
     pub due: Vec<Due>,
@@ -59,10 +63,10 @@ struct Member {
     version: Version,
     mtime: Time,
     name: OsString,
-    id: EntryId,
+    subject: Subject,
 }
 
-type InPlace = (DirId, OsString, Option<OsString>);
+type InPlace = (DirId, bool, OsString, Option<OsString>);
 
 impl<'a> Survey<'a> {
     pub(super) fn new(
@@ -83,58 +87,124 @@ impl<'a> Survey<'a> {
             excluded: Excluded::new(inventory, &policy.exclude),
             pinned: Excluded::new(inventory, &policy.pin),
             linked: Linked::of(inventory),
+            units: Units::of(inventory),
             serving,
         }
     }
 
     /// Finds the models; whatever stays gets its verdict.
     pub(super) fn models(&self, plan: &mut OperationPlan) -> Found {
+        let (units, torn) = self.units(plan);
         let mut families: HashMap<InPlace, Vec<Member>> = HashMap::new();
-        let (mut models, mut due) = (0, Vec::new());
-        for id in self.inventory.entry_ids() {
-            let entry = self.inventory.entry(id);
-            if self.inventory.root(self.inventory.root_of(entry)).role != Role::Models {
-                continue;
-            }
-            if let Some(keep) = self.no_model(id, entry) {
-                plan.keep(Subject::Entry(id), keep);
-                continue;
-            }
-            models += 1;
-            let name = self.inventory.name(entry);
-            let family = Family::of(name);
+        let (models, mut due) = (units.len(), Vec::new());
+        for unit in units {
+            let family = Family::of(&unit.name);
             if let Some(version) = &family.version {
-                let key = (
-                    entry.directory,
-                    family.stem.clone(),
-                    family.extension.clone(),
-                );
+                let directory = matches!(unit.subject, Subject::Directory(_));
+                let (stem, extension) = (family.stem.clone(), family.extension.clone());
+                let key = (unit.parent, directory, stem, extension);
                 families.entry(key).or_default().push(Member {
                     version: version.clone(),
-                    mtime: entry.mtime,
-                    name: name.to_os_string(),
-                    id,
+                    mtime: self.modified(&unit),
+                    name: unit.name.clone(),
+                    subject: unit.subject,
                 });
             }
-            match self.judge(id, entry) {
-                Ok(reason) => due.push((id, family, reason)),
-                Err(keep) => plan.keep(Subject::Entry(id), keep),
+            let torn = torn.get(&unit.subject).cloned();
+            match torn.map_or_else(|| self.judge(&unit), Err) {
+                Ok(reason) => due.push((unit, family, reason)),
+                Err(keep) => keep_unit(plan, &unit, &keep),
             }
         }
         let newest = newest(families, self.policy.keep_latest);
-        due.retain(|(id, ..)| {
-            let stays = newest.binary_search(id).is_ok();
+        due.retain(|(unit, ..)| {
+            let stays = newest.contains(&unit.subject);
             if stays {
-                plan.keep(Subject::Entry(*id), Keep::Newest);
+                keep_unit(plan, unit, &Keep::Newest);
             }
             !stays
         });
-        due.sort_by(|a, b| order::entries(self.inventory, a.0, b.0));
+        due.sort_by(|a, b| order::subjects(self.inventory, a.0.subject, b.0.subject));
         let due = due.into_iter();
         let due = due
-            .map(|(id, family, reason)| self.due(id, family, reason))
+            .map(|(unit, family, reason)| self.due(unit, family, reason))
             .collect();
         Found { models, due }
+    }
+
+    /// All models with what goes with them, and why some directories must stay whatever their age.
+    fn units(&self, plan: &mut OperationPlan) -> (Vec<Unit>, HashMap<Subject, Keep>) {
+        let (mut units, mut torn) = (Vec::new(), HashMap::new());
+        for (unit, directories) in self.units.directories(self.inventory) {
+            if let Some(keep) = self.no_whole(&unit, &directories) {
+                torn.insert(unit.subject, keep);
+            }
+            units.push(unit);
+        }
+        let mut others = Vec::new();
+        for id in self.inventory.entry_ids() {
+            let entry = self.inventory.entry(id);
+            let root = self.inventory.root(self.inventory.root_of(entry));
+            if root.role != Role::Models || self.units.directory_of(entry.directory).is_some() {
+                continue;
+            }
+            match self.no_model(id, entry) {
+                Some(keep) => others.push((id, keep)),
+                None => units.push(Unit {
+                    subject: Subject::Entry(id),
+                    parent: entry.directory,
+                    name: self.inventory.name(entry).to_os_string(),
+                    files: vec![id],
+                }),
+            }
+        }
+        let mut stems = Stems::default();
+        for (number, unit) in units.iter().enumerate() {
+            stems.add(unit.parent, &unit.name, number);
+        }
+        others.sort_by(|a, b| order::entries(self.inventory, a.0, b.0));
+        for (id, keep) in others {
+            let sidecar = matches!(keep, Keep::NoMatch) && !self.excluded.contains(id);
+            let model = stems.model_of(self.inventory, id).filter(|_| sidecar);
+            // Beside a directory nothing is moved with it: it has its own files.
+            let model = model.and_then(|number| units.get_mut(number));
+            match model.filter(|unit| matches!(unit.subject, Subject::Entry(_))) {
+                Some(unit) => unit.files.push(id),
+                None => plan.keep(Subject::Entry(id), keep),
+            }
+        }
+        (units, torn)
+    }
+
+    /// Why a directory cannot be moved as one.
+    fn no_whole(&self, unit: &Unit, directories: &[DirId]) -> Option<Keep> {
+        let unwalked = directories
+            .iter()
+            .find_map(|id| Keep::unwalked(self.inventory.directory(*id).walk));
+        let mut files = unit.files.iter().map(|id| (*id, self.inventory.entry(*id)));
+        unwalked.or_else(|| {
+            files.find_map(|(id, entry)| {
+                if self.claims.contains(id) {
+                    Some(Keep::Garbage)
+                } else if self.excluded.contains(id) {
+                    Some(Keep::Excluded)
+                } else {
+                    Keep::irregular(entry.kind)
+                        .map(|_| Keep::Unsupported("a directory model that holds more than files"))
+                }
+            })
+        })
+    }
+
+    /// When a model was last modified: a directory, when the newest of its files was.
+    fn modified(&self, unit: &Unit) -> Time {
+        let own = match unit.subject {
+            Subject::Entry(_) | Subject::Named(_) => 1,
+            Subject::Directory(_) => usize::MAX,
+        };
+        let times = unit.files.iter().take(own);
+        let times = times.map(|id| self.inventory.entry(*id).mtime);
+        times.max().unwrap_or(Time(0))
     }
 
     /// The archive for a model, or why it cannot go there.
@@ -151,6 +221,11 @@ impl<'a> Survey<'a> {
         } else {
             Err("its archive cannot be read")
         }
+    }
+
+    /// Whether a directory is one of sysopt's in the making, or lies in one.
+    pub(super) fn is_temporary(&self, directory: DirId) -> bool {
+        self.units.is_temporary(directory)
     }
 
     /// Why a file must not be moved or removed whatever its age.
@@ -170,7 +245,9 @@ impl<'a> Survey<'a> {
     fn no_model(&self, id: EntryId, entry: &Entry) -> Option<Keep> {
         if self.claims.contains(id) {
             Some(Keep::Garbage)
-        } else if is_own_temporary(self.inventory.name(entry)) {
+        } else if is_own_temporary(self.inventory.name(entry))
+            || self.units.is_temporary(entry.directory)
+        {
             Some(Keep::SysoptTemporary)
         } else if !self.matches(&self.policy.patterns, entry) {
             Some(Keep::NoMatch)
@@ -189,30 +266,36 @@ impl<'a> Survey<'a> {
         }
     }
 
-    fn judge(&self, id: EntryId, entry: &Entry) -> Result<Reason, Keep> {
-        if self.pinned.contains(id) {
+    fn judge(&self, unit: &Unit) -> Result<Reason, Keep> {
+        if unit.files.iter().any(|id| self.pinned.contains(*id)) {
             return Err(Keep::Pinned);
         }
-        if entry.links > 1 {
-            return Err(Keep::SeveralLinks);
+        for id in &unit.files {
+            let entry = self.inventory.entry(*id);
+            if entry.links > 1 {
+                return Err(Keep::SeveralLinks);
+            }
+            if self.claims.contains(*id) {
+                return Err(Keep::Garbage);
+            }
+            if let Some(keep) = self.held(entry) {
+                return Err(keep);
+            }
         }
-        if let Some(keep) = self.held(entry) {
-            return Err(keep);
-        }
-        self.age(id, entry)
+        self.age(unit)
     }
 
     /// Time of the last use; a restored model was used when it was restored.
-    fn age(&self, id: EntryId, entry: &Entry) -> Result<Reason, Keep> {
+    fn age(&self, unit: &Unit) -> Result<Reason, Keep> {
         let now = self.clock.now;
-        let atime = self.inventory.atime_mode(self.inventory.root_of(entry));
+        let root = self.inventory.directory(unit.parent).root;
+        let atime = self.inventory.atime_mode(root);
         let reads = self.policy.age_by == AgeBy::Used && atime != AtimeMode::Noatime;
-        let touched = if reads {
-            entry.used(atime)
-        } else {
-            entry.mtime
-        };
-        let restored = self.restored(id, entry);
+        let entries = || unit.files.iter().map(|id| self.inventory.entry(*id));
+        let modified = entries().map(|entry| entry.mtime).max().unwrap_or(now);
+        let read = entries().map(|entry| entry.atime).max().unwrap_or(now);
+        let touched = if reads { modified.max(read) } else { modified };
+        let restored = self.restored(unit);
         let used = restored.map_or(touched, |restored| restored.max(touched));
         let (age, limit) = (now.since(used), self.policy.archive_after);
         if used > now {
@@ -223,8 +306,8 @@ impl<'a> Survey<'a> {
         }
         if age < limit {
             return Err(Keep::ModelUsed(Box::new(ModelUse {
-                read: reads.then(|| now.since(entry.atime)),
-                modified: now.since(entry.mtime),
+                read: reads.then(|| now.since(read)),
+                modified: now.since(modified),
                 // Restoring sets the access time too, and the manifest has whole seconds.
                 restored: restored
                     .filter(|at| at.seconds() >= touched.seconds())
@@ -243,53 +326,65 @@ impl<'a> Survey<'a> {
         }
     }
 
-    fn restored(&self, id: EntryId, entry: &Entry) -> Option<Time> {
-        let root = self.inventory.root_of(entry);
+    fn restored(&self, unit: &Unit) -> Option<Time> {
+        let root = self.inventory.directory(unit.parent).root;
         let archive = &self.inventory.archives[*self.serving.get(&root)?];
         if archive.restored.is_empty() {
             return None;
         }
-        archive.restored.get(&self.original(id)).copied()
+        archive.restored.get(&self.original(unit).1).copied()
     }
 
-    /// A model's path as the manifest of its archive records it.
-    fn original(&self, id: EntryId) -> PathBuf {
-        let entry = self.inventory.entry(id);
-        let root = self.inventory.root_of(entry);
-        let relative = self.inventory.relative_path(entry);
+    /// A model's path below its directory, and as the manifest of its archive records it.
+    fn original(&self, unit: &Unit) -> (PathBuf, PathBuf) {
+        let root = self.inventory.directory(unit.parent).root;
+        let relative = self.inventory.directory_path(unit.parent).join(&unit.name);
         let inside = self
             .serving
             .get(&root)
             .is_some_and(|number| self.inventory.archives[*number].inside);
-        if inside {
-            relative
+        let original = if inside {
+            relative.clone()
         } else {
-            self.inventory.root(root).path.join(relative)
-        }
+            self.inventory.root(root).path.join(&relative)
+        };
+        (relative, original)
     }
 
-    fn due(&self, id: EntryId, family: Family, reason: Reason) -> Due {
-        let entry = self.inventory.entry(id);
-        let original = self.original(id);
+    fn due(&self, unit: Unit, family: Family, reason: Reason) -> Due {
+        let (relative, original) = self.original(&unit);
+        let root = self.inventory.directory(unit.parent).root;
         Due {
-            id,
-            relative: self.inventory.relative_path(entry),
+            modified: self.modified(&unit),
+            relative,
             family: family.key(original.parent().unwrap_or(&PathBuf::new())),
             original,
             version: family.version,
-            archive: self.serving.get(&self.inventory.root_of(entry)).copied(),
+            archive: self.serving.get(&root).copied(),
+            unit,
             reason,
         }
     }
 }
 
-/// The newest versions of each family, sorted for a search.
-fn newest(families: HashMap<InPlace, Vec<Member>>, keep: usize) -> Vec<EntryId> {
-    let mut newest = Vec::new();
+/// The verdict on a model is that on all that goes with it.
+pub(super) fn keep_unit(plan: &mut OperationPlan, unit: &Unit, keep: &Keep) {
+    match unit.subject {
+        Subject::Directory(_) => plan.keep(unit.subject, keep.clone()),
+        Subject::Entry(_) | Subject::Named(_) => {
+            for id in &unit.files {
+                plan.keep(Subject::Entry(*id), keep.clone());
+            }
+        }
+    }
+}
+
+/// The newest versions of each family.
+fn newest(families: HashMap<InPlace, Vec<Member>>, keep: usize) -> HashSet<Subject> {
+    let mut newest = HashSet::new();
     for mut members in families.into_values() {
         members.sort_by(|a, b| (&b.version, b.mtime, &b.name).cmp(&(&a.version, a.mtime, &a.name)));
-        newest.extend(members.iter().take(keep).map(|member| member.id));
+        newest.extend(members.iter().take(keep).map(|member| member.subject));
     }
-    newest.sort_unstable();
     newest
 }

@@ -185,7 +185,12 @@ fn is_called(inventory: &Inventory, model: &Model, name: &Path, tier: Tier) -> b
         return false;
     };
     let archive = &inventory.archives[first.archive];
-    let original = &archive.versions[first.number].line.original_path.0;
+    let Some(original) = archive
+        .version(first.number)
+        .map(|version| &version.original)
+    else {
+        return false;
+    };
     let home = home(inventory, archive, original);
     match tier {
         Tier::Whole => {
@@ -203,7 +208,9 @@ fn is_called(inventory: &Inventory, model: &Model, name: &Path, tier: Tier) -> b
 
 fn is_archived_as(inventory: &Inventory, version: &Stored, name: &Path, tier: Tier) -> bool {
     let archive = &inventory.archives[version.archive];
-    let below = &archive.versions[version.number].line.archived_path.0;
+    let Some(below) = archive.version(version.number).map(|version| &version.path) else {
+        return false;
+    };
     match tier {
         Tier::Whole => {
             name == version.archived || name == inventory.root(archive.root).path.join(below)

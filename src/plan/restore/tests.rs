@@ -4,9 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use super::{RestoreError, Wanted, plan};
+use super::{RestoreError, Wanted, digests_wanted, plan};
 use crate::plan::action::{OperationPlan, Plan, Task, Verb};
-use crate::plan::archive::{Archive, StoredPath};
+use crate::plan::archive::{Archive, StoredPath, Version};
 use crate::plan::entry::{Inventory, Kind, Problem, Role, Root, RootId};
 use crate::plan::models::tests::world::{Archived, File, World, policy};
 use crate::plan::testing::{file, special};
@@ -331,18 +331,28 @@ fn a_different_file_is_never_replaced() {
     if let Some(top) = top {
         inventory.add_entry(top, OsStr::new("dangling.pkl"), &special(Kind::Symlink, 1));
     }
-    inventory.archives[0].versions[0].line.original_path = StoredPath("dangling.pkl".into());
-    let exists = |name: &str| vec![RestoreError::Exists(Path::new("models").join(name))];
-    assert_eq!(
-        named(&inventory, &["old.pkl"]).err(),
-        Some(exists("old.pkl"))
-    );
-    assert_eq!(
-        named(&inventory, &["dangling.pkl"]).err(),
-        Some(exists("dangling.pkl"))
-    );
-    // It may be the same: to be compared.
-    assert!(named(&inventory, &["rf_24h.pkl"]).is_ok());
+    let dangling = &mut inventory.archives[0].versions[0];
+    dangling.model.line.original_path = StoredPath("dangling.pkl".into());
+    dangling.original = "dangling.pkl".into();
+    let refused = |name: &str| -> Vec<PathBuf> {
+        let plan = named(&inventory, &[name]).unwrap_or_else(|errors| panic!("{errors:?}"));
+        assert_eq!(plan.actions.is_empty(), !plan.refused.is_empty(), "{name}");
+        plan.refused.into_iter().map(|(path, _)| path).collect()
+    };
+    let models = |name: &str| vec![Path::new("models").join(name)];
+    assert_eq!(refused("old.pkl"), models("old.pkl"));
+    assert_eq!(refused("dangling.pkl"), models("dangling.pkl"));
+    // Of the same size it may be the same: its digest tells.
+    assert_eq!(refused("rf_24h.pkl"), Vec::<PathBuf>::new());
+    let plan = named(&inventory, &["rf_24h.pkl"]).unwrap_or_else(|errors| panic!("{errors:?}"));
+    let wanted = digests_wanted(&inventory, &plan);
+    let mut read = inventory.clone();
+    for (content, expected) in [([0; 32], 0), ([1; 32], 1)] {
+        read.digests = wanted.iter().map(|id| (*id, content)).collect();
+        assert_eq!(read.digests.len(), 1);
+        let plan = named(&read, &["rf_24h.pkl"]).unwrap_or_else(|errors| panic!("{errors:?}"));
+        assert_eq!(plan.refused.len(), expected);
+    }
 }
 
 #[test]
@@ -426,10 +436,12 @@ fn versions_of_one_model_in_two_archives_are_one_model() {
     inventory.roots[2].top = Some(top);
     let id = inventory.add_entry(top, OsStr::new("rf_2.pkl"), &file(4096, 1));
     let mut version = inventory.archives[0].versions[0].clone();
-    version.entry = Some(id);
-    version.line.original_path = StoredPath("/base/models/rf.pkl".into());
-    version.line.archived_path = StoredPath("rf_2.pkl".into());
-    version.line.mtime_ns += 1;
+    version.model.entry = Some(id);
+    let line = &mut version.model.line;
+    line.original_path = StoredPath("/base/models/rf.pkl".into());
+    line.archived_path = StoredPath("rf_2.pkl".into());
+    line.mtime_ns += 1;
+    let version = Version::of_file(version.model);
     inventory.archives.push(Archive {
         root: archive,
         inside: false,

@@ -185,6 +185,7 @@ fn the_archive_is_listed() {
         path: PathBuf::from(format!("models/archived/whale_v{days}.pkl")),
         modified: now().before(DAY * days),
         bytes,
+        codec: "zstd".to_owned(),
     };
     let (outcome, rows) = restoring(Rows::Models(vec![ModelRow {
         model: PathBuf::from("models/whale_v1.pkl"),
@@ -196,8 +197,8 @@ fn the_archive_is_listed() {
     run.rows = Some(rows);
     let expected = "sysopt restore-models in /srv/bot
 ✓ archive    1 archived model in 2 versions, 4.0 MiB
-    model                versions  newest            size
-    models/whale_v1.pkl         2  2026-11-13     4.0 MiB
+    model                versions  newest            size  codec
+    models/whale_v1.pkl         2  2026-11-13     4.0 MiB  zstd
 ";
     let text = render(&run, PLAIN, true);
     assert_eq!(&text[..expected.len()], expected);

@@ -211,7 +211,9 @@ fn state_pace_file_and_textfile_go_through_nobody_elses_link() {
     text.insert_str(0, "state_directory = 'run/state'\n");
     text.push_str("[agents]\npace_file = 'run/pace.json'\n");
     let textfile = scene.tree.path("run/sysopt.prom");
-    text.push_str(&format!("[export]\ntextfile = '{}'\n", textfile.display()));
+    text.push_str("[export]\ntextfile = '");
+    text.push_str(textfile.to_str().unwrap());
+    text.push_str("'\n");
     fs::write(&scene.configuration, text).unwrap();
     let ran = scene.run(&["cycle", "--force"]);
     assert!(matches!(ran.code, Some(0..=3)), "{ran:?}");

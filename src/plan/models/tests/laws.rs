@@ -98,6 +98,19 @@ fn set(plan: &Plan) -> BTreeSet<String> {
         .collect()
 }
 
+/// What a task does, with the paths of its files instead of their numbers.
+fn unnumbered(plan: &Plan, task: &Task) -> String {
+    let mut task = task.clone();
+    let files = match &mut task {
+        Task::Archive(model) => std::mem::take(&mut model.files),
+        Task::ExpireModel(version) => std::mem::take(&mut version.files),
+        _ => Vec::new(),
+    };
+    let shown = |id| shown_subject(&plan.inventory, Subject::Entry(id));
+    let files: Vec<PathBuf> = files.into_iter().map(shown).collect();
+    format!("{task:?} {files:?}")
+}
+
 /// All that a plan says, without the numbers of its inventory.
 fn said(plan: &Plan) -> (Vec<String>, BTreeSet<String>, String) {
     let shown = |subject: Subject| shown_subject(&plan.inventory, subject);
@@ -108,7 +121,7 @@ fn said(plan: &Plan) -> (Vec<String>, BTreeSet<String>, String) {
             "{:?} {:?} {:?}",
             plan.shown(a),
             a.reason,
-            (a.verb, a.needs(), &a.task)
+            (a.verb, a.needs(), unnumbered(plan, &a.task))
         )
     });
     let kept = only
@@ -277,8 +290,8 @@ proptest! {
         // Where the newest only arrives now, nothing older goes unless it did.
         for action in only(&plan).actions.iter().filter(|action| action.verb == Verb::Expire) {
             let Subject::Entry(id) = action.subject else { continue };
-            let version = plan.inventory.archives[0].versions.iter().find(|v| v.entry == Some(id));
-            let family = version.map(|v| family_key(&v.line.original_path.0)).unwrap_or_default();
+            let version = plan.inventory.archives[0].versions.iter().find(|v| v.model.entry == Some(id));
+            let family = version.map(|v| family_key(&v.original)).unwrap_or_default();
             let arrival = only(&plan).actions.iter().position(|action| {
                 matches!(&action.task, Task::Archive(task) if task.family == family)
             });

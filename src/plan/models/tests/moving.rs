@@ -292,7 +292,7 @@ fn a_stored_file_that_is_damaged_or_going_is_not_relied_on() {
             .model("rf.pkl", File::of(10))
             .archived("rf_1.pkl", "rf.pkl", File::of(50));
     let inventory = world.inventory(&policy());
-    let Some(stored) = inventory.archives[0].versions[0].entry else {
+    let Some(stored) = inventory.archives[0].versions[0].model.entry else {
         panic!("missing")
     };
     let relied_on = |inventory: &Inventory, claims: &Claims| {

@@ -185,7 +185,7 @@ fn archived_versions_in_use_or_linked_to_stay() {
         ..policy()
     };
     let mut inventory: Inventory = world.inventory(&policy);
-    let version = inventory.archives[0].versions[2].entry;
+    let version = inventory.archives[0].versions[2].model.entry;
     let inode = version.map_or(0, |id| inventory.entry(id).inode);
     let top = inventory.roots[0].top;
     if let Some(top) = top {

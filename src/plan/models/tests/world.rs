@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::plan::action::{OperationPlan, Plan, Task, Verb, shown_subject};
-use crate::plan::archive::{Archive, Event, MANIFEST_SCHEMA, ManifestLine, StoredPath, Version};
+use crate::plan::archive::{
+    Archive, Event, MANIFEST_SCHEMA, ManifestLine, StoredFile, StoredPath, Version,
+};
 use crate::plan::claims::Claims;
 use crate::plan::entry::{EntryId, Inventory, Role, Stat};
 use crate::plan::host::Hold;
@@ -121,13 +123,15 @@ impl World {
                 }
             }
         }
-        let versions = self.archived.iter().map(|(path, archived)| Version {
-            line: line(path, archived),
-            entry: ids.get(path).copied(),
+        let versions = self.archived.iter().map(|(path, archived)| {
+            Version::of_file(StoredFile {
+                line: line(path, archived),
+                entry: ids.get(path).copied(),
+            })
         });
         let mut inventory = tree.inventory;
         let versions: Vec<Version> = versions.collect();
-        let listed = versions.iter().map(|version| &version.line);
+        let listed = versions.iter().map(|version| &version.model.line);
         let listed = listed.map(|line| (line.archived_path.0.clone(), line.stored_sha256.clone()));
         inventory.archives.push(Archive {
             digests: listed.collect(),
@@ -173,7 +177,9 @@ impl World {
                     assert_eq!(before.is_some(), task.stored, "{path:?}");
                 }
                 Task::ExpireModel(task) => {
-                    assert!(world.archived.remove(&task.path).is_some());
+                    let versions = &plan.inventory.archives[task.archive].versions;
+                    let path = &versions[task.version].path;
+                    assert!(world.archived.remove(path).is_some());
                 }
                 Task::Unlink => {
                     let path = from.strip_prefix("models").unwrap_or(&from);
@@ -207,6 +213,7 @@ pub(in crate::plan) fn line(path: &Path, archived: &Archived) -> ManifestLine {
         family: family_key(&archived.original),
         time: NOW,
         codec: "none".into(),
+        unit: None,
     }
 }
 
