@@ -2,3 +2,6 @@
 //! in, the next state comes out; `run` reads and writes it.
 
 pub mod state;
+
+#[cfg(test)]
+mod laws;

@@ -21,6 +21,7 @@ mod fixture;
 mod garbage;
 mod generated;
 mod guard;
+mod laws;
 mod layers;
 mod locks;
 mod logs;
