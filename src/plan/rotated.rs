@@ -366,6 +366,7 @@ mod tests {
             ("a.log.123456", None, None),
             ("a.log", None, None),
             (".1", None, None),
+            ("a.log.+1", None, None),
             ("-20261123", None, None),
             ("a.log.1.tmp", None, None),
             ("a.log-20261123T210000Z", None, None),
@@ -397,6 +398,9 @@ mod tests {
         let newest = Some((NOW, 4));
         let after = free_name(log, NOW, newest, |name| taken.contains(name));
         assert_eq!(after, Some("a.log-20251124T210000Z-5".into()));
+        let earlier = Some((Time(NOW.0 - 1), 4));
+        let of_another_second = free_name(log, NOW, earlier, |_| false);
+        assert_eq!(of_another_second, Some("a.log-20251124T210000Z".into()));
         let free = free_name(OsStr::new("b.log"), NOW, None, |name| taken.contains(name));
         assert_eq!(free, Some("b.log-20251124T210000Z".into()));
     }
