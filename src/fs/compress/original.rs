@@ -29,9 +29,13 @@ const SKIPPABLE: u32 = 0x184D_2A5E;
 const SEEKABLE: u32 = 0x8F92_EAB1;
 /// Number of frames, descriptor, magic number.
 const FOOTER: u64 = 9;
+/// Magic number and size of the skippable frame.
+const TABLE_HEAD: u64 = 8;
 const CHECKSUMS: u8 = 0x80;
 /// A Zstandard frame header is no longer.
 const ZSTD_HEAD: usize = 18;
+/// What Zstandard adds to content that does not compress is less.
+const SMALL: u64 = 16 * 1024;
 /// Entries of the table that are read at once.
 const ENTRIES: u64 = 4096;
 
@@ -113,9 +117,10 @@ pub fn of_zstd(file: &File) -> io::Result<Option<u64>> {
     }
     let mut head = [0; ZSTD_HEAD];
     let count = file.read_at(&mut head, 0)?;
-    Ok(zstd::zstd_safe::get_frame_content_size(&head[..count])
-        .ok()
-        .flatten())
+    let first = zstd::zstd_safe::get_frame_content_size(&head[..count]);
+    // Much smaller than its compressed form: there are more frames.
+    let length = file.metadata()?.len();
+    Ok(first.ok().flatten().filter(|size| size + SMALL >= length))
 }
 
 /// What a table of frames says.
@@ -135,14 +140,16 @@ fn zstd_whole(file: &File) -> io::Result<Option<u64>> {
     let Some(start) = footer.checked_sub(frames * entry) else {
         return Ok(None);
     };
-    let mut sum = 0;
+    let (mut packed, mut sum) = (0, 0);
     for first in (0..frames).step_by(4096) {
         let count = (frames - first).min(ENTRIES);
         let mut table = vec![0; usize::try_from(count * entry).map_err(io::Error::other)?];
         file.read_exact_at(&mut table, start + first * entry)?;
         for row in table.chunks_exact(usize::try_from(entry).map_err(io::Error::other)?) {
+            packed += u64::from(u32::from_le_bytes([row[0], row[1], row[2], row[3]]));
             sum += u64::from(u32::from_le_bytes([row[4], row[5], row[6], row[7]]));
         }
     }
-    Ok(Some(sum))
+    // A file of several parts has a table behind each.
+    Ok((packed + TABLE_HEAD == start).then_some(sum))
 }

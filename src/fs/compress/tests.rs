@@ -238,3 +238,30 @@ fn a_signal_ends_it_between_blocks() {
         assert!(watch.0.into_inner() <= (2 + threads as u64) * BLOCK);
     }
 }
+
+#[test]
+fn what_several_calls_wrote_is_one_file() {
+    let bytes = content(3 * BLOCK);
+    let source = file(&bytes);
+    for codec in CODECS {
+        for middle in [100, BLOCK, 2 * BLOCK + 9] {
+            let target = file(b"");
+            let end = 3 * BLOCK;
+            let parts = [0..middle, middle..end];
+            for part in parts {
+                encode_part(&source, part, &target, codec, &Calm).unwrap();
+            }
+            assert!(unpacked(&target, codec) == bytes, "{codec:?} {middle}");
+        }
+    }
+}
+
+#[test]
+fn a_table_of_a_part_is_not_taken_for_that_of_the_whole() {
+    let source = file(&content(4 * BLOCK));
+    let target = file(b"");
+    for part in [0..2 * BLOCK, 2 * BLOCK..4 * BLOCK] {
+        encode_part(&source, part, &target, Codec::Zstd(3), &Calm).unwrap();
+    }
+    assert_ne!(original::of_zstd(&target).unwrap(), Some(2 * BLOCK));
+}
