@@ -60,7 +60,7 @@ pub(super) fn listed(wanted: &Predicates<'_>) -> (Vec<Process>, usize) {
     for pid in proc.numbers().unwrap_or_default() {
         match proc.number(pid) {
             Ok(directory) => {
-                processes.extend(process(pid, &directory, wanted, &users, &mut buffer))
+                processes.extend(process(pid, &directory, wanted, &users, &mut buffer));
             }
             Err(Errno::ACCESS | Errno::PERM) => denied += 1,
             Err(_) => {}
