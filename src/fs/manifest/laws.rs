@@ -33,8 +33,9 @@ fn lines() -> impl Strategy<Value = ManifestLine> {
         any::<(u32, u32, u32)>(),
         any::<i64>(),
     );
-    (event, paths(), paths(), words, numbers).prop_map(
-        |(event, original_path, archived_path, words, numbers)| {
+    let unit = proptest::option::of(paths());
+    (event, paths(), paths(), unit, words, numbers).prop_map(
+        |(event, original_path, archived_path, unit, words, numbers)| {
             let (size, mtime_ns, (mode, uid, gid), time) = numbers;
             let (sha256, stored_sha256, family, codec) = words;
             ManifestLine {
@@ -42,6 +43,7 @@ fn lines() -> impl Strategy<Value = ManifestLine> {
                 event,
                 original_path,
                 archived_path,
+                unit,
                 size,
                 sha256,
                 stored_sha256,
