@@ -239,10 +239,12 @@ impl ArchiveBooks {
             }
             Err(error) => return Err(error.into()),
         };
-        if !dir::look_at(&manifest)?.is_file() {
+        let seen = dir::look_at(&manifest)?;
+        // Lines are appended: through a hard link they would land in another's file.
+        if !seen.is_file() || seen.stat.links > 1 {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "the manifest is not a regular file",
+                "the manifest is not a regular file with one name",
             ));
         }
         let books = Self {

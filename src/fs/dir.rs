@@ -12,6 +12,7 @@ use std::path::{Component, Path};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+pub use super::reach::open_root;
 use crate::plan::entry::{Kind, Owner, Stat};
 use crate::plan::time::Time;
 
@@ -173,7 +174,10 @@ const fn kind_of(kind: FileType) -> Kind {
 }
 
 /// Opens with `O_NOATIME`, which only the owner and root may use, and without it where refused.
-fn open_quietly(dir: BorrowedFd<'_>, name: &OsStr, flags: OFlags) -> io::Result<OwnedFd> {
+///
+/// # Errors
+/// Those of `openat(2)`.
+pub fn open_quietly(dir: BorrowedFd<'_>, name: &OsStr, flags: OFlags) -> io::Result<OwnedFd> {
     let flags = flags | OFlags::CLOEXEC;
     #[cfg(target_os = "linux")]
     match rustix::fs::openat(dir, name, flags | OFlags::NOATIME, Mode::empty()) {
@@ -192,18 +196,6 @@ pub fn open_dir(dir: impl AsFd, name: &OsStr) -> io::Result<OwnedFd> {
         dir.as_fd(),
         name,
         OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW,
-    )
-}
-
-/// Opens a directory by its path, following symbolic links: done once per configured directory.
-///
-/// # Errors
-/// Those of `open(2)`.
-pub fn open_root(path: &Path) -> io::Result<OwnedFd> {
-    open_quietly(
-        rustix::fs::CWD,
-        path.as_os_str(),
-        OFlags::RDONLY | OFlags::DIRECTORY,
     )
 }
 
@@ -275,7 +267,12 @@ fn make_dir(parent: BorrowedFd<'_>, name: &OsStr, owner: Owner) -> io::Result<()
         other => other?,
     }
     let made = open_dir(parent, name)?;
-    own(&made, owner)?;
+    // Whoever can write the parent may have put another directory under the name meanwhile: only
+    // what is ours and empty, as we made it, is given away.
+    let mine = look_at(&made)?.stat.owner.uid == rustix::process::geteuid().as_raw();
+    if mine && names(&made)?.is_empty() {
+        own(&made, owner)?;
+    }
     rustix::fs::fsync(parent)?;
     Ok(())
 }

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use super::collapse;
-use super::compress::{self, Watch};
+use super::compress::{self, Watch, original};
 use super::dir;
 use super::lease::{self, Use};
 use super::roots::Roots;
@@ -83,27 +83,12 @@ pub fn add_expanded(roots: &Roots, inventory: &mut Inventory, wanted: &[EntryId]
     }
 }
 
-/// gzip has the size modulo 4 GiB in its last four bytes (RFC 1952, ISIZE), true for a file of one
-/// member; Zstandard may have it in its frame header (RFC 8878).
 fn expanded(file: &File, name: &Path) -> io::Result<Option<u64>> {
-    let mut file = file;
-    let length = file.metadata()?.len();
     if name.extension().is_some_and(|suffix| suffix == "gz") {
-        if length < 18 {
-            return Ok(None);
-        }
-        let mut size = [0_u8; 4];
-        file.seek(SeekFrom::End(-4))?;
-        file.read_exact(&mut size)?;
-        let size = u64::from(u32::from_le_bytes(size));
-        // Smaller than its compressed form: the size wrapped, or there are several members.
-        return Ok((size >= length).then_some(size));
+        original::of_gzip(file)
+    } else {
+        original::of_zstd(file)
     }
-    let mut head = [0_u8; 18];
-    let count = file.read(&mut head)?;
-    Ok(zstd::zstd_safe::get_frame_content_size(&head[..count])
-        .ok()
-        .flatten())
 }
 
 /// Adds what is to be known of logs before anything is decided: where the data of those begins

@@ -15,6 +15,7 @@ pub mod lock;
 pub mod manifest;
 mod marks;
 pub mod part;
+mod reach;
 pub mod roots;
 pub mod scan;
 pub mod temporary;

@@ -160,18 +160,33 @@ fn open_one(spec: &RootSpec, parent: Option<(Option<BorrowedFd<'_>>, PathBuf)>) 
         Some((Some(parent), below)) => dir::open_below(parent, &below),
         Some((None, _)) => Err(io::ErrorKind::NotFound.into()),
     };
-    let opened = opened.and_then(|fd| dir::look_at(&fd).map(|seen| (fd, seen)));
+    let resolved = resolve(&spec.path);
+    let opened = opened.and_then(|fd| {
+        let seen = dir::look_at(&fd)?;
+        proved(&resolved, &seen)?;
+        Ok((fd, seen))
+    });
     let (fd, seen, problem) = match opened {
         Ok((fd, seen)) => (Some(fd), Some(seen), None),
         Err(error) if error.kind() == io::ErrorKind::NotFound => (None, None, None),
         Err(error) => (None, None, Some(error)),
     };
     OpenRoot {
-        resolved: resolve(&spec.path),
+        resolved,
         spec: spec.clone(),
         fd,
         seen,
         problem,
+    }
+}
+
+/// The guards judge the name of a directory: it has to be that of the one that is open.
+fn proved(resolved: &Path, seen: &Seen) -> io::Result<()> {
+    let now = dir::look_through(rustix::fs::CWD, resolved.as_os_str())?;
+    if now.identity() == seen.identity() {
+        Ok(())
+    } else {
+        Err(io::Error::other("somebody replaced it while it was opened"))
     }
 }
 

@@ -12,7 +12,7 @@ use super::agents::{Pace, Reclaim};
 use super::archive::ManifestLine;
 use super::cutting::{Cutting, Intent};
 use super::entry::{DirId, EntryId, Inventory, Problem, RootId};
-use super::policy::Codec;
+use super::policy::{Codec, Signal};
 use super::reason::{Keep, Reason};
 
 /// The six parts of a cycle, in its order, and restoring.
@@ -142,6 +142,17 @@ pub struct Cut {
     pub at_most: Option<u64>,
 }
 
+/// Run a command after a log was rotated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// The command and its arguments; no shell reads them.
+    pub argv: Vec<String>,
+    /// It is killed with all its children after so long.
+    pub timeout: Duration,
+    /// The name of the rotated file, which is not compressed yet.
+    pub rotated: OsString,
+}
+
 /// Compress a file beside itself, then remove it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compress {
@@ -228,6 +239,10 @@ pub enum Task {
     Cut(Box<Cut>),
     /// Complete the rotation that a run was killed in.
     Resume(Box<Intent>),
+    /// See [`Signal`].
+    Signal(Box<Signal>),
+    /// See [`Hook`].
+    Hook(Box<Hook>),
     /// See [`Compress`].
     Compress(Box<Compress>),
     /// See [`ArchiveModel`].
@@ -372,6 +387,8 @@ impl Plan {
             | Task::RemoveDirectory
             | Task::RemoveTree
             | Task::ExpireModel(_)
+            | Task::Signal(_)
+            | Task::Hook(_)
             | Task::Reclaim(_)
             | Task::Pace(_) => None,
             Task::Rotate(rotate) => Some(beside(&packed(&rotate.to, rotate.compress))),
@@ -426,12 +443,12 @@ pub fn item_bytes(inventory: &Inventory, action: &Action) -> u64 {
             let bytes = inventory.entry(id).size.saturating_sub(head);
             cut.at_most.map_or(bytes, |most| bytes.min(most))
         }
+        (Task::Signal(_) | Task::Hook(_), _) | (_, Subject::Named(_)) => 0,
         (Task::Unlink | Task::UnlinkFirst(_), Subject::Entry(id)) => {
             inventory.entry(id).disk_usage()
         }
         (_, Subject::Entry(id)) => inventory.entry(id).size,
         (_, Subject::Directory(id)) => u64::from(inventory.directory(id).blocks) * 512,
-        (_, Subject::Named(_)) => 0,
     }
 }
 

@@ -20,7 +20,7 @@ const SCHEMA: &str = "sysopt.rotation/1";
 /// does.
 const SUFFIX: &[u8] = b".sysopt-rotation";
 
-/// What a filesystem can do to the head of a file (`fallocate(2)`).
+/// What a filesystem can do to the head of a file (`man 2 fallocate`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cuts {
     /// Bytes of a block: cuts lie between blocks. 0 where it is not known.

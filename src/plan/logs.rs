@@ -26,14 +26,16 @@ mod laws;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsString;
+
 use serde_json::json;
 
-use super::action::{Cut, Operation, OperationPlan, Rotate, Subject, Task, Verb};
+use super::action::{Cut, Hook, Operation, OperationPlan, Rotate, Subject, Task, Verb};
 use super::claims::Claims;
 use super::entry::{EntryId, Inventory, Role};
 use super::order;
-use super::policy::LogsPolicy;
-use super::reason::{Keep, Reason};
+use super::policy::{LogRule, LogsPolicy};
+use super::reason::{Keep, Reason, Words};
 use super::scope;
 use super::time::Clock;
 use crate::plan::readable;
@@ -156,8 +158,11 @@ fn emit(plan: &mut OperationPlan, survey: &Survey, mut decided: Decided, mut fat
     }
     let mut rotations = vec![None; survey.series.len()];
     for (id, series, reason, task) in decided.rotates {
+        let rotated = task.to.clone();
         let task = Task::Rotate(Box::new(task));
-        rotations[series] = Some(plan.act(Verb::Rotate, Subject::Entry(id), reason, task));
+        let number = plan.act(Verb::Rotate, Subject::Entry(id), reason, task);
+        let rule = survey.rule(&survey.series[series]);
+        rotations[series] = Some(notify(plan, rule, Subject::Entry(id), number, rotated));
     }
     for (id, series, reason, pieces) in decided.cuts {
         // Each piece makes room for the next.
@@ -230,6 +235,35 @@ fn and_more(count: usize) -> String {
     }
 }
 
+/// Tells the writer of a log that was renamed; the last thing that has to succeed before anything of
+/// that log is removed.
+fn notify(
+    plan: &mut OperationPlan,
+    rule: &LogRule,
+    log: Subject,
+    rotation: u32,
+    rotated: OsString,
+) -> u32 {
+    let mut last = rotation;
+    if let Some(signal) = &rule.signal {
+        let reason = Reason::Signal(Box::new(signal.clone()));
+        let task = Task::Signal(Box::new(signal.clone()));
+        last = plan.act(Verb::Signal, log, reason, task);
+        plan.actions[last as usize].set_needs(Some(rotation));
+    }
+    if let Some(argv) = &rule.post_rotate {
+        let reason = Reason::PostRotate(Box::new(Words(argv.join(" "))));
+        let hook = Hook {
+            argv: argv.clone(),
+            timeout: rule.hook_timeout,
+            rotated,
+        };
+        last = plan.act(Verb::Hook, log, reason, Task::Hook(Box::new(hook)));
+        plan.actions[last as usize].set_needs(Some(rotation));
+    }
+    last
+}
+
 fn describe(plan: &mut OperationPlan, survey: &Survey, decided: &Decided) {
     let live = survey.series.iter().map(|series| series.live.len());
     let copies = survey.series.iter().map(|series| series.copies.len());
@@ -239,23 +273,4 @@ fn describe(plan: &mut OperationPlan, survey: &Survey, decided: &Decided) {
     plan.metadata
         .insert("visibility", json!(survey.inventory.open.visibility));
     describe_losses(plan, survey, decided);
-    let unsupported: Vec<(EntryId, &str)> = decided
-        .kept
-        .iter()
-        .filter_map(|(id, reason)| match reason {
-            Keep::Unsupported(what) => Some((*id, *what)),
-            _ => None,
-        })
-        .collect();
-    let first = unsupported
-        .iter()
-        .min_by(|a, b| order::entries(survey.inventory, a.0, b.0));
-    if let Some((id, what)) = first {
-        let path = survey.inventory.shown_path(survey.inventory.entry(*id));
-        plan.warnings.push(format!(
-            "{}{} is due and was left alone: {what}",
-            readable::path(path),
-            and_more(unsupported.len()),
-        ));
-    }
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 use humansize::{FormatSizeOptions, format_size};
 
 use super::entry::{Kind, Walk};
+use super::policy::Signal;
+use super::readable;
 use super::time::Time;
 
 /// Why an action is planned.
@@ -69,6 +71,10 @@ pub enum Reason {
     EmptyDirectory(Duration32),
     /// The process that it names is gone.
     StalePidFile,
+    /// The writer of a rotated log is told so.
+    Signal(Box<Signal>),
+    /// The command that is run after a rotation.
+    PostRotate(Box<Words>),
     /// What an agent, or the machine, is like.
     Agent(Box<Words>),
 }
@@ -372,6 +378,11 @@ impl fmt::Display for Reason {
             Self::BrokenSymlink => f.write_str("leads nowhere"),
             Self::EmptyDirectory(ago) => write!(f, "empty for {ago}"),
             Self::StalePidFile => f.write_str("its process is gone"),
+            Self::Signal(signal) => {
+                let file = readable::path(&signal.pid_file);
+                write!(f, "SIG{} to the process of {file}", signal.name)
+            }
+            Self::PostRotate(command) => write!(f, "post_rotate: {}", readable::path(&command.0)),
             Self::Agent(words) => f.write_str(&words.0),
         }
     }

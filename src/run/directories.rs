@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::config::forbidden;
 use crate::config::locate::{Surroundings, clean};
 use crate::config::policy::{Configured, DirectoryOrigin};
+use crate::fs::dir;
 use crate::fs::manifest::Serves;
 use crate::fs::roots::{self, RootSpec, Roots};
 use crate::plan::entry::{Role, RootId};
@@ -252,6 +253,8 @@ fn refusal(candidate: &Candidate, config: &Config, surroundings: &Surroundings) 
     if candidate.spec.role == Role::Archive {
         return None;
     }
+    // Where a link may not be followed, nothing is looked for either: opening it tells why.
+    dir::open_root(&candidate.spec.path).ok()?;
     let archive = roots::enclosing_archive(&resolved)?;
     Some(format!(
         "belongs to the archive '{}', whose files only restore-models and retention touch",

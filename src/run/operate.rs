@@ -1,11 +1,12 @@
 //! The operations: open, lock, look, plan; then show or apply; then report.
 
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use super::directories::{self, Directories, Wanted};
 use super::evidence::{self, Basis, Host, Quiet};
 use super::export;
-use super::machine::{Machine, holders, host, read_metrics, sample, writers};
+use super::machine::{Machine, holders, host, process_owner, read_metrics, sample, writers};
 use super::memory::Memory;
 use super::session::{Early, Session};
 use super::timetable::{self, Skipped};
@@ -293,10 +294,22 @@ fn carry_out(session: &Session, job: &Job<'_>, directories: &Directories, plan: 
             progress: &*progress,
             writers: &writers,
             holders: &holders,
+            threads: threads(session),
+            process: &process_owner,
             now: session.now,
             machine: &Machine,
         },
     )
+}
+
+/// As many as were asked for, else one for each processor that we may use.
+fn threads(session: &Session) -> usize {
+    let processors = std::thread::available_parallelism();
+    session
+        .cli
+        .threads
+        .or(processors.ok())
+        .map_or(1, NonZeroUsize::get)
 }
 
 /// Figures that a plan foresaw follow what was done.

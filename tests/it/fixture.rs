@@ -405,9 +405,31 @@ impl Tree {
             stream.extend_from_slice(&bytes);
             last = Some((stem, bytes));
         }
-        stream.extend(fs::read(&live).unwrap_or_default());
+        let live_bytes = fs::read(&live).unwrap_or_default();
+        stream.extend_from_slice(&live_bytes[rotated_head(&live, &live_bytes)..]);
         stream
     }
+}
+
+/// Bytes at the head of a log that are in a rotated file, as the record of a rotation says which is
+/// not complete.
+fn rotated_head(live: &Path, bytes: &[u8]) -> usize {
+    let mut name = OsStr::new(".").to_os_string();
+    name.push(live.file_name().unwrap());
+    name.push(".sysopt-rotation");
+    let Ok(text) = fs::read(live.with_file_name(name)) else {
+        return 0;
+    };
+    let record: Value = serde_json::from_slice(&text).unwrap();
+    let cut = usize::try_from(record["cut"].as_u64().unwrap()).unwrap();
+    let mut to = live.file_name().unwrap().to_os_string();
+    to.push(record["rotated"].as_str().unwrap());
+    let still_there = match record["stage"].as_str() {
+        Some("archived") => live.with_file_name(to).exists(),
+        // Else it was collapsed.
+        _ => bytes.len() >= cut && bytes[..cut].iter().all(|byte| *byte == 0),
+    };
+    if still_there { cut.min(bytes.len()) } else { 0 }
 }
 
 fn without_suffix(path: &Path) -> PathBuf {

@@ -351,12 +351,12 @@ fn interrupted((config, bytes): (&str, u64), args: &[&str], signal: Signal) {
 
     let report = ran.report();
     assert_eq!(report["outcome"], "interrupted", "{what}");
-    let all = ["deferred", "not_reached", "not_reached"];
-    assert_eq!(statuses(&report, LOGS), all, "{what}");
+    // All were renamed, at once; a later run compresses them.
+    assert_eq!(statuses(&report, LOGS), ["deferred"; 3], "{what}");
     assert_eq!(temporaries(&tree), [""; 0], "{what}");
     no_line_is_lost(&tree, &lines, &what);
-    for log in &NAMES[1..] {
-        assert_eq!(tree.rotated(log).len(), 0, "not reached, yet rotated");
+    for log in NAMES {
+        assert_eq!(tree.rotated(log).len(), 1, "{what}");
     }
     if args.contains(&"cycle") {
         let archiving = operation(&report, "model_archiving");

@@ -335,10 +335,10 @@ fn a_log_with_a_writer_is_kept_with_its_pid_and_the_cure() {
     }
     let tree = due("");
     let log = tree.aged("logs/app.log", lines("app", 9000), HOUR);
-    let append = OpenOptions::new().append(true).open(&log).unwrap();
+    let held = OpenOptions::new().write(true).open(&log).unwrap();
     let mut writer = Command::new("sleep")
         .arg("60")
-        .stdout(append)
+        .stdout(held)
         .spawn()
         .unwrap();
     let before = tree.snapshot();

@@ -8,11 +8,13 @@
 )]
 
 mod agents;
+mod attackers;
 mod cache;
 mod cache_units;
 mod command_line;
 mod config;
 mod crash_cache;
+mod crash_cycle;
 mod crash_logs;
 mod crash_models;
 mod crash_units;
@@ -23,9 +25,12 @@ mod dry_run;
 mod explain;
 mod first_tries;
 mod fixture;
+mod full_disk;
 mod garbage;
 mod generated;
 mod guard;
+mod handles;
+mod laws;
 mod layers;
 mod locks;
 mod logs;
@@ -33,9 +38,11 @@ mod models;
 mod models_review;
 mod models_units;
 mod names;
+mod notify;
 mod require;
 mod restore;
 mod schedule;
 mod streams;
 mod sweep;
+mod traps;
 mod writers;

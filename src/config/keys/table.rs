@@ -290,19 +290,19 @@ static LOGS: &[Key] = &[
         "signal",
         Kind::Signal,
         r#"{ name = "HUP", pid_file = "run/agent.pid" }"#,
-        "sent after a rename (not in this version)",
+        "sent after a rename, so that the writer reopens its log",
     ),
     unset(
         "post_rotate",
         Kind::Argv,
         r#"["systemctl", "reload", "agent"]"#,
-        "run after a rename, without a shell (not in this version)",
+        "run after a rename, without a shell",
     ),
     key(
         "hook_timeout",
         SPAN,
         "\"30s\"",
-        "how long post_rotate may run (not in this version)",
+        "how long post_rotate may run",
     ),
 ];
 

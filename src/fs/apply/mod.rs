@@ -8,7 +8,10 @@ mod archive;
 mod archives;
 mod cut;
 mod directory;
+mod hook;
+mod notify;
 mod pace;
+mod pack;
 mod record;
 mod release;
 mod remove;
@@ -36,6 +39,7 @@ use crate::plan::outcome::{Ended, OperationOutcome, Outcome, Progress, Status};
 use crate::plan::time::Time;
 use archives::Archives;
 pub use pace::present;
+use pack::Job;
 use step::{Directories, Halt, Step};
 
 /// What applying needs beside the plan.
@@ -43,19 +47,24 @@ pub struct Surroundings<'a> {
     /// The directories, open.
     pub roots: &'a Roots,
     /// Asked between actions, and about every quarter of a mebibyte within one.
-    pub stop: &'a dyn Fn() -> Option<Ended>,
+    pub stop: &'a (dyn Fn() -> Option<Ended> + Sync),
     /// Told how far the work is.
-    pub progress: &'a dyn Progress,
+    pub progress: &'a (dyn Progress + Sync),
     /// Whether a process has the file of this device and inode open for writing, as far as the
     /// process table tells: asked where the kernel grants no lease.
-    pub writers: &'a dyn Fn((u64, u64)) -> Use,
+    pub writers: &'a (dyn Fn((u64, u64)) -> Use + Sync),
     /// The processes that have the file of this device and inode now, as far as the process table
     /// tells.
-    pub holders: &'a dyn Fn((u64, u64)) -> Vec<Holder>,
+    pub holders: &'a (dyn Fn((u64, u64)) -> Vec<Holder> + Sync),
+    /// How many threads compress at most, this one among them.
+    pub threads: usize,
+    /// The user that a process of that id belongs to; `None` where it is gone, or began after the
+    /// given time.
+    pub process: &'a (dyn Fn(u32, Time) -> Option<u32> + Sync),
     /// Written into records.
     pub now: Time,
     /// Reads processes and memory, for what is asked of agents.
-    pub machine: &'a dyn Machine,
+    pub machine: &'a (dyn Machine + Sync),
 }
 
 impl Surroundings<'_> {
@@ -80,6 +89,10 @@ impl Watch for Surroundings<'_> {
     fn stop(&self) -> bool {
         matches!((self.stop)(), Some(Ended::Signal(_)))
     }
+
+    fn threads(&self) -> usize {
+        self.threads
+    }
 }
 
 /// Carries out a plan, collecting every failure.
@@ -93,6 +106,7 @@ pub fn apply(plan: Plan, surroundings: &Surroundings<'_>) -> Outcome {
         waited: Duration::ZERO,
         touched: HashMap::new(),
         cut_away: HashMap::new(),
+        pending: Vec::new(),
         before: Vec::new(),
     };
     let operations = plan
@@ -120,14 +134,22 @@ struct Run<'a> {
     touched: HashMap<(u64, u64), (Time, u32)>,
     /// Bytes that were taken from the heads of logs, by device and inode.
     cut_away: HashMap<(u64, u64), u64>,
+    /// Files that are compressed once the writers of as many logs as are taken together were told.
+    pending: Vec<Job>,
     /// What was read before each thing asked of agents, in order.
     before: Vec<Before>,
 }
 
+/// So many files are open at once, waiting to be compressed.
+const TOGETHER: usize = 32;
+
 impl Run<'_> {
     fn operation(&mut self, operation: &OperationPlan) -> OperationOutcome {
         let begun = Instant::now();
-        let mut outcome = OperationOutcome::default();
+        let mut outcome = OperationOutcome {
+            statuses: vec![Status::NotReached; operation.actions.len()],
+            ..OperationOutcome::default()
+        };
         let mut freed = 0;
         self.announce(operation);
         if operation.operation == Operation::ModelArchiving && (self.surroundings.stop)().is_none()
@@ -135,21 +157,54 @@ impl Run<'_> {
             outcome.faults = self.complete_archives();
         }
         for (number, action) in (0_u32..).zip(&operation.actions) {
+            if self.is_complete(action) {
+                freed += self.finish_pending(&mut outcome);
+            }
             let step = if (self.surroundings.stop)().is_some() {
                 Err(Halt::Stopped)
             } else if let Some(halt) = unmet(action, &outcome) {
                 Err(halt)
             } else {
-                self.act(action)
+                self.act(number, action)
             };
+            if matches!(step, Err(Halt::Failed(_))) {
+                self.spare(action);
+            }
             freed += record(&mut outcome, number, step);
             self.surroundings.progress.action();
         }
+        freed += self.finish_pending(&mut outcome);
         outcome.faults.extend(self.archives.close(self.inventory));
         self.measure(operation, &mut outcome);
         outcome.bytes_freed = Some(freed);
         outcome.duration = begun.elapsed();
         outcome
+    }
+
+    /// Whether what is pending is to be compressed before this action.
+    fn is_complete(&self, next: &Action) -> bool {
+        match next.task {
+            // They belong to the rotation before them.
+            Task::Signal(_) | Task::Hook(_) => false,
+            Task::Rotate(_) | Task::Compress(_) => self.pending.len() >= TOGETHER,
+            _ => true,
+        }
+    }
+
+    fn finish_pending(&mut self, outcome: &mut OperationOutcome) -> i64 {
+        let packed = self.pack_pending();
+        packed
+            .into_iter()
+            .map(|(number, step)| record(outcome, number, step))
+            .sum()
+    }
+
+    /// Where a hook or a signal failed, nothing of its log is removed.
+    fn spare(&mut self, failed: &Action) {
+        if matches!(failed.task, Task::Signal(_) | Task::Hook(_)) {
+            let rotation = failed.needs();
+            self.pending.retain(|job| Some(job.number) != rotation);
+        }
     }
 
     fn announce(&self, operation: &OperationPlan) {
@@ -166,16 +221,18 @@ impl Run<'_> {
         );
     }
 
-    fn act(&mut self, action: &Action) -> Result<Step, Halt> {
+    fn act(&mut self, number: u32, action: &Action) -> Result<Step, Halt> {
         match &action.task {
             Task::Unlink => self.unlink(action.subject, action.verb == Verb::Evict),
             Task::UnlinkFirst(others) => self.unlink_first(action.subject, others),
             Task::RemoveDirectory => self.remove_directory(action.subject),
             Task::RemoveTree => self.remove_own_tree(action.subject),
-            Task::Rotate(rotate) => self.rotate(action.subject, rotate),
             Task::Cut(cut) => self.cut(action.subject, cut),
             Task::Resume(intent) => self.resume(action.subject, intent),
-            Task::Compress(compress) => self.compress(action.subject, compress),
+            Task::Rotate(rotate) => self.rotate(number, action.subject, rotate),
+            Task::Compress(compress) => self.compress(number, action.subject, compress),
+            Task::Signal(signal) => self.signal(action.subject, signal),
+            Task::Hook(hook) => self.hook(action.subject, hook),
             Task::Archive(model) => self.archive(action.subject, model),
             Task::TakeIn(foreign) => self.take_in(action.subject, foreign),
             Task::ExpireModel(version) => self.expire_model(action.subject, version),
@@ -203,7 +260,8 @@ fn unmet(action: &Action, outcome: &OperationOutcome) -> Option<Halt> {
     }
 }
 
-/// Writes down what came of an action; the bytes that it freed.
+/// Writes down what came of an action, in place of what was said of it before; the bytes that it
+/// freed.
 fn record(outcome: &mut OperationOutcome, number: u32, step: Result<Step, Halt>) -> i64 {
     let (status, note, freed) = match step {
         Ok(step) => (step.status, step.note, step.freed),
@@ -219,9 +277,12 @@ fn record(outcome: &mut OperationOutcome, number: u32, step: Result<Step, Halt>)
             (Status::Failed, None, 0)
         }
     };
-    outcome.statuses.push(status);
-    if let Some(note) = note {
-        outcome.notes.insert(number, note);
+    if let Some(place) = outcome.statuses.get_mut(number as usize) {
+        *place = status;
+    }
+    match note {
+        Some(note) => drop(outcome.notes.insert(number, note)),
+        None => drop(outcome.notes.remove(&number)),
     }
     freed
 }

@@ -127,12 +127,9 @@ impl Run<'_> {
         let original = (line.size, line.sha256.as_str());
         bring_back(&stored, target, original, codec, self.surroundings)?;
         copy_attributes(&stored, target);
-        let owner = Owner {
-            uid: line.uid,
-            gid: line.gid,
-            mode: line.mode,
-        };
-        dir::own(target, owner)?;
+        // Owner and mode are those of the stored file, which kept the model's. The manifest says
+        // the same, but whoever owns the archive can write there what they like.
+        dir::own(target, found.seen.stat.owner)?;
         let times = times(self.surroundings.now, Time(line.mtime_ns));
         rustix::fs::futimens(target, &times).map_err(io::Error::from)?;
         target.sync_all()?;

@@ -25,12 +25,14 @@ impl Run<'_> {
         if let Some(why) = refusal(reclaim, now.as_ref()) {
             return Err(Halt::Changed(why));
         }
-        self.before.push(Before {
+        let before = Before {
             memory_available: machine.memory_available(),
             rss_bytes: now.and_then(|now| now.rss_bytes),
             ticks: machine.ticks(),
-        });
+        };
         handle::send(&handle, reclaim.signal)?;
+        // Only of what was done, which is what is measured.
+        self.before.push(before);
         Ok(Step::done(0))
     }
 
@@ -122,7 +124,7 @@ fn ended(number: u32, name: &str, outcome: &mut OperationOutcome) {
 }
 
 #[cfg(all(target_os = "linux", not(sysopt_portable)))]
-mod handle {
+pub(super) mod handle {
     use std::os::fd::OwnedFd;
 
     use rustix::io::Errno;
@@ -130,7 +132,7 @@ mod handle {
 
     use super::Halt;
 
-    pub(super) fn open(pid: u32) -> Result<OwnedFd, Halt> {
+    pub fn open(pid: u32) -> Result<OwnedFd, Halt> {
         let gone = || Halt::Changed("it is gone".to_owned());
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
         match pidfd_open(pid.ok_or_else(gone)?, PidfdFlags::empty()) {
@@ -140,7 +142,7 @@ mod handle {
         }
     }
 
-    pub(super) fn send(handle: &OwnedFd, signal: i32) -> Result<(), Halt> {
+    pub fn send(handle: &OwnedFd, signal: i32) -> Result<(), Halt> {
         let unknown = || Halt::Failed(std::io::ErrorKind::InvalidInput.into());
         let signal = Signal::from_named_raw(signal).ok_or_else(unknown)?;
         match pidfd_send_signal(handle, signal) {
@@ -153,16 +155,16 @@ mod handle {
 
 /// Without handles on processes, a signal could reach another process than the one meant.
 #[cfg(not(all(target_os = "linux", not(sysopt_portable))))]
-mod handle {
+pub(super) mod handle {
     use super::Halt;
 
-    pub(super) fn open(_pid: u32) -> Result<(), Halt> {
+    pub fn open(_pid: u32) -> Result<(), Halt> {
         Err(Halt::Changed(
             "this system has no handles on processes".to_owned(),
         ))
     }
 
-    pub(super) fn send(_handle: &(), _signal: i32) -> Result<(), Halt> {
+    pub fn send(_handle: &(), _signal: i32) -> Result<(), Halt> {
         Err(Halt::Failed(std::io::ErrorKind::Unsupported.into()))
     }
 }

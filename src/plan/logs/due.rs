@@ -71,7 +71,9 @@ fn rename(
         to,
         compress: rule.compress,
         settle: rule.settle,
-        despite_writers: rule.mode == LogMode::Rename,
+        despite_writers: rule.mode == LogMode::Rename
+            || rule.signal.is_some()
+            || rule.post_rotate.is_some(),
     })
 }
 

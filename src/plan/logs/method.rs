@@ -32,8 +32,8 @@ pub(super) fn choose(survey: &Survey, index: usize, id: EntryId) -> Result<Metho
     }
     let rule = survey.rule(&survey.series[index]);
     match rule.mode {
-        LogMode::Rename => renamed(rule),
-        LogMode::Auto if rule.signal.is_some() || rule.post_rotate.is_some() => renamed(rule),
+        LogMode::Rename => Ok(Method::Rename),
+        LogMode::Auto if rule.signal.is_some() || rule.post_rotate.is_some() => Ok(Method::Rename),
         LogMode::Auto => auto(survey, index, id),
         LogMode::CopyTruncate => copy_truncate(survey, id),
         LogMode::Punch => punch(survey, id),
@@ -61,20 +61,6 @@ fn untouchable(survey: &Survey, id: EntryId) -> Option<Keep> {
     let holders = survey.holders(id);
     let mapped = holders.iter().find(|holder| holder.hold == Hold::Mapped)?;
     Some(Keep::InUse(Box::new(held_by(mapped, None))))
-}
-
-fn renamed(rule: &LogRule) -> Result<Method, Keep> {
-    if rule.signal.is_some() {
-        return Err(Keep::Unsupported(
-            "its rule sends a signal after rotation, which is not built yet",
-        ));
-    }
-    if rule.post_rotate.is_some() {
-        return Err(Keep::Unsupported(
-            "its rule runs post_rotate, which is not built yet",
-        ));
-    }
-    Ok(Method::Rename)
 }
 
 /// Never a way that can lose a line.

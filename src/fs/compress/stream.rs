@@ -1,46 +1,18 @@
-//! Compressing a stream, and proving that what was written reads back as what was read.
+//! Content that is read from beginning to end, on the caller's thread.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::num::NonZeroU64;
 use std::ops::Range;
 
-use flate2::Compression;
 use flate2::bufread::MultiGzDecoder;
-use flate2::write::GzEncoder;
 use rustix::fs::Advice;
 
-use super::part::Part;
+use super::{Encoder, Watch, stopped};
 use crate::plan::policy::Codec;
 
 /// How much is read at a time; between two reads the stop flag is asked.
 pub const CHUNK: usize = 256 * 1024;
-
-/// Told how many bytes were read, and asked whether to go on.
-pub trait Watch {
-    /// So many more bytes were read.
-    fn read(&self, bytes: u64);
-    /// A signal came: leave the item undone.
-    fn stop(&self) -> bool;
-}
-
-/// The error of work that a signal ended.
-#[must_use]
-pub fn stopped() -> io::Error {
-    io::Error::new(io::ErrorKind::Interrupted, Stopped)
-}
-
-/// Whether an error says that a signal ended the work.
-#[must_use]
-pub fn is_stopped(error: &io::Error) -> bool {
-    error
-        .get_ref()
-        .is_some_and(<dyn std::error::Error + Send + Sync>::is::<Stopped>)
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("ended by a signal")]
-struct Stopped;
 
 /// Feeds all of `source` to `sink`, returning the number of bytes.
 ///
@@ -70,62 +42,40 @@ pub fn pump(
     }
 }
 
-/// Writes `source` to `target`, compressed. The result is not yet synced.
+/// Writes all of `source` to `target`, compressed. The result is not yet synced.
 ///
 /// # Errors
-/// Those of reading and writing, and [`stopped`].
+/// Those of reading and writing, and [`super::stopped`].
 pub fn encode(source: &File, target: &File, codec: Codec, watch: &dyn Watch) -> io::Result<u64> {
-    let length = source.metadata()?.len();
-    encode_stream(source, length, target, codec, watch)
+    if codec == Codec::None {
+        let mut out = target;
+        return pump(source, watch, |bytes| out.write_all(bytes));
+    }
+    let all = 0..source.metadata()?.len();
+    encode_part(source, all, target, codec, watch)
 }
 
-/// As [`encode`] for a range of a file, written where `target` stands: each call adds a gzip member
-/// or a Zstandard frame.
+/// Writes a range of a file where `target` stands, compressed, and leaves `target` at its end: what
+/// is written by several calls is one file to whoever reads it.
 ///
 /// # Errors
-/// Those of reading and writing, and [`stopped`]; `UnexpectedEof` where the file ends before.
+/// Those of reading and writing, and [`super::stopped`]; `UnexpectedEof` where the file ends before.
 pub fn encode_part(
     source: &File,
     range: Range<u64>,
-    target: &File,
+    mut target: &File,
     codec: Codec,
     watch: &dyn Watch,
 ) -> io::Result<u64> {
-    let length = range.end.saturating_sub(range.start);
-    encode_stream(Part::new(source, range), length, target, codec, watch)
-}
-
-fn encode_stream(
-    source: impl Read,
-    length: u64,
-    target: &File,
-    codec: Codec,
-    watch: &dyn Watch,
-) -> io::Result<u64> {
-    let out = BufWriter::with_capacity(CHUNK, target);
-    match codec {
-        Codec::None => {
-            let mut out = out;
-            let count = pump(source, watch, |bytes| out.write_all(bytes))?;
-            out.flush()?;
-            Ok(count)
-        }
-        Codec::Gzip(level) => {
-            let mut encoder = GzEncoder::new(out, Compression::new(level));
-            let count = pump(source, watch, |bytes| encoder.write_all(bytes))?;
-            encoder.finish()?.flush()?;
-            Ok(count)
-        }
-        Codec::Zstd(level) => {
-            let mut encoder = zstd::stream::write::Encoder::new(out, level)?;
-            // The size in the frame lets a later run know the ratio without unpacking.
-            encoder.set_pledged_src_size(Some(length))?;
-            encoder.include_checksum(true)?;
-            let count = pump(source, watch, |bytes| encoder.write_all(bytes))?;
-            encoder.finish()?.flush()?;
-            Ok(count)
-        }
-    }
+    let encoder = Encoder {
+        codec,
+        threads: watch.threads(),
+        watch,
+    };
+    let start = target.stream_position()?;
+    let written = encoder.encode_at(source, range, target, start)?;
+    target.seek(SeekFrom::Start(written.end()))?;
+    Ok(written.bytes())
 }
 
 /// A reader of the original bytes of a stored file.
