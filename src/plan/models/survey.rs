@@ -158,6 +158,20 @@ impl<'a> Survey<'a> {
                 }),
             }
         }
+        let blind = blind(self.inventory);
+        for unit in units.iter().filter(|_| !blind.is_empty()) {
+            let own = match unit.subject {
+                Subject::Directory(id) => self.inventory.shown_directory(id),
+                Subject::Entry(_) | Subject::Named(_) => PathBuf::new(),
+            };
+            let parent = self.inventory.shown_directory(unit.parent);
+            let inside = |path: &PathBuf| {
+                matches!(unit.subject, Subject::Directory(_)) && path.starts_with(&own)
+            };
+            if blind.contains(&parent) || blind.iter().any(inside) {
+                torn.insert(unit.subject, Keep::Unreadable);
+            }
+        }
         let mut stems = Stems::default();
         for (number, unit) in units.iter().enumerate() {
             stems.add(unit.parent, &unit.name, number);
@@ -365,6 +379,20 @@ impl<'a> Survey<'a> {
             reason,
         }
     }
+}
+
+/// Directories in which a name could not be looked at: it may be what makes them a model.
+fn blind(inventory: &Inventory) -> HashSet<PathBuf> {
+    if inventory.problems.is_empty() {
+        return HashSet::new();
+    }
+    let ids = inventory.directory_ids();
+    let directories: HashSet<PathBuf> = ids.map(|id| inventory.shown_directory(id)).collect();
+    let names = inventory.problems.iter().map(|problem| &problem.path);
+    let names = names.filter(|path| !directories.contains(*path));
+    names
+        .filter_map(|path| path.parent().map(PathBuf::from))
+        .collect()
 }
 
 /// The verdict on a model is that on all that goes with it.

@@ -319,3 +319,22 @@ fn the_user_is_told_what_is_not_known() {
             .is_empty()
     );
 }
+
+#[test]
+fn what_cannot_be_looked_at_may_be_what_makes_a_directory_a_model() {
+    let mut tree = fresh();
+    let root = RootId(0);
+    let weights = tree.add(root, "bert/model.safetensors.pt", file(1, 30 * DAY));
+    tree.add(root, "other/a.pt", file(1, 30 * DAY));
+    tree.inventory.problems.push(crate::plan::entry::Problem {
+        root,
+        path: "models/bert/config.json".into(),
+        error: "Permission denied".to_owned(),
+    });
+    let plan = planned(&policy(), tree.inventory, CLOCK);
+    assert_eq!(
+        kept(&plan, "models/bert/model.safetensors.pt"),
+        Some("unreadable")
+    );
+    assert_eq!(kept(&plan, "models/other/a.pt"), None, "{weights:?}");
+}
