@@ -103,6 +103,13 @@ impl Pairs {
         );
     }
 
+    /// Processor seconds of ours beyond the peer's, the median over the pairs.
+    #[must_use]
+    pub fn cpu_difference(&self) -> f64 {
+        let both = self.ours.iter().zip(&self.theirs);
+        median(both.map(|(ours, theirs)| ours.cpu() - theirs.cpu()))
+    }
+
     /// Peak memory of ours, in bytes, over all runs.
     #[must_use]
     pub fn peak(&self) -> u64 {

@@ -36,6 +36,10 @@ const SIGNALS: &[&str] = &[
     "HUP", "INT", "QUIT", "USR1", "USR2", "ALRM", "TERM", "CONT", "URG", "WINCH", "IO", "PWR",
 ];
 
+/// Signals that ask an agent for memory: not those that programs handle in order to end (Python
+/// does so with INT).
+const RECLAIM_SIGNALS: &[&str] = &["USR1", "USR2", "HUP", "CONT", "URG", "WINCH", "IO"];
+
 /// Checks a value.
 ///
 /// # Errors
@@ -197,7 +201,7 @@ fn word(kind: Kind, node: &Node) -> Checked<Value> {
                 );
             }
         }
-        Kind::SignalName => return signal_name(node, text).map(Value::Text),
+        Kind::SignalName => return signal_name(node, text, RECLAIM_SIGNALS).map(Value::Text),
         Kind::Assignment if text.find('=').is_none_or(|at| at == 0) => {
             return problem(node, "this is not NAME=VALUE", None);
         }
@@ -285,17 +289,21 @@ fn glob(node: &Node, text: &str) -> Checked<()> {
     }
 }
 
-fn signal_name(node: &Node, text: &str) -> Checked<String> {
+fn signal_name(node: &Node, text: &str, known: &[&str]) -> Checked<String> {
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    if SIGNALS.contains(&name) {
+    if known.contains(&name) {
         return Ok(name.to_owned());
     }
-    let help = match nearest(name, SIGNALS.iter().copied()) {
+    let help = match nearest(name, known.iter().copied()) {
         Some(near) => format!("did you mean '{near}'?"),
-        None => format!("these are: {}", SIGNALS.join(", ")),
+        None => format!("these are: {}", known.join(", ")),
     };
-    problem(node, "this is not a signal that sysopt sends", Some(&help))
+    problem(
+        node,
+        "this is not a signal that sysopt sends here",
+        Some(&help),
+    )
 }
 
 fn signal(node: &Node) -> Checked<Value> {
@@ -307,7 +315,7 @@ fn signal(node: &Node) -> Checked<Value> {
         let value = text(Kind::Text, &member.node)?;
         let slot = match member.key.as_str() {
             "name" => {
-                signal_name(&member.node, value)?;
+                signal_name(&member.node, value, SIGNALS)?;
                 &mut name
             }
             "pid_file" => {
@@ -332,7 +340,10 @@ fn signal(node: &Node) -> Checked<Value> {
         }
     }
     match (name, pid_file) {
-        (Some(name), Some(file)) => Ok(Value::Signal(signal_name(node, name)?, file.to_owned())),
+        (Some(name), Some(file)) => {
+            let name = signal_name(node, name, SIGNALS)?;
+            Ok(Value::Signal(name, file.to_owned()))
+        }
         (None, _) => problem(node, "the signal has no name", Some("add name = \"HUP\"")),
         (_, None) => problem(
             node,

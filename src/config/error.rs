@@ -213,7 +213,21 @@ impl<'a> Errors<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn every_span_of_every_text_has_a_place(text in "(\\PC|[\n\r\t ]){0,300}", start in 0..900_usize, length in 0..200_usize) {
+            let place = place(&text, &(start..start + length));
+            prop_assert_eq!(place.line, line_number(&text, start));
+            let (at, width) = place.caret;
+            prop_assert!(place.line >= 1 && place.column >= 1 && width >= 1);
+            prop_assert!(place.source_line.chars().count() <= WINDOW + 1);
+            prop_assert!(at + width <= WINDOW + 1);
+        }
+    }
 
     #[test]
     fn an_error_shows_its_line_and_points_at_it() {

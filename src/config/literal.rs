@@ -417,6 +417,35 @@ mod tests {
     }
 
     #[test]
+    fn literals_are_written_as_people_would() {
+        for (bytes, text) in [
+            (0, "0"),
+            (1, "1"),
+            (1023, "1023"),
+            (KIB, "1KiB"),
+            (3 << 20, "3MiB"),
+            (5 << 30, "5GiB"),
+            (7 << 40, "7TiB"),
+            (9 << 50, "9PiB"),
+            (15 << 60, "15EiB"),
+            (1_610_612_736, "1536MiB"),
+        ] {
+            assert_eq!(format_size(bytes), text);
+        }
+        for (milliseconds, text) in [
+            (0, "0s"),
+            (500, "0.5s"),
+            (1_000, "1s"),
+            (60_000, "1min"),
+            (3_600_000, "1h"),
+            (86_400_000, "1d"),
+            (90_061_250, "1d1h1min1.25s"),
+        ] {
+            assert_eq!(format_duration(Duration::from_millis(milliseconds)), text);
+        }
+    }
+
+    #[test]
     fn free_space_is_a_percentage_or_a_size() {
         assert_eq!(percent_or_size("5%"), Ok(MinFree::Percent(5.0)));
         assert_eq!(percent_or_size("2.5 %"), Ok(MinFree::Percent(2.5)));

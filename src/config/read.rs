@@ -200,7 +200,22 @@ fn check(path: &Path, found: &Metadata, uid: u32, shared: bool) -> Result<(), Pr
     reason = "a test that cannot be set up has failed"
 )]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn bytes_are_read_as_they_are_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..60), text: String) {
+            for bytes in [bytes, text.into_bytes()] {
+                let plain = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
+                match decode(Path::new("f"), bytes.clone()) {
+                    Ok(text) => prop_assert_eq!(text.as_bytes(), plain),
+                    Err(error) => prop_assert!(error.to_string().contains("not UTF-8")),
+                }
+            }
+        }
+    }
     use std::fs::{Permissions, create_dir, set_permissions, write};
     use std::os::unix::fs::{PermissionsExt, symlink};
 

@@ -638,3 +638,18 @@ fn to_json(config: &Config) -> String {
     }
     serde_json::Value::Object(top).to_string()
 }
+
+#[test]
+fn agents_are_not_asked_with_signals_that_end_programs() {
+    let rule = |name: &str| {
+        let predicate = "[[agents.rule]]\nname = \"a\"\nmodule = \"a\"\n";
+        format!("{predicate}reclaim_signal = \"{name}\"\n")
+    };
+    for name in ["SIGINT", "TERM", "sigquit", "KILL", "ALRM", "PWR"] {
+        let told = refused(&rule(name), Origin::Option);
+        assert!(told.contains("not a signal that sysopt sends"), "{told}");
+    }
+    for name in ["SIGUSR1", "usr2", "HUP"] {
+        assert!(given(&rule(name), Origin::Option, &Overrides::default()).is_ok());
+    }
+}

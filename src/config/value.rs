@@ -116,3 +116,52 @@ pub fn string(text: &str) -> String {
         .to_string()
         .replace('\u{7f}', "\\u007f")
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::tree::{Data, Language, parse};
+    use super::*;
+
+    /// What a file says that has only this value.
+    fn read(value: &str) -> Option<Data> {
+        let node = parse(&format!("key = {value}"), Language::Toml).ok()?;
+        match node.data {
+            Data::Table(mut members) => members.pop().map(|member| member.node.data),
+            _ => None,
+        }
+    }
+
+    fn text(data: Option<Data>) -> Option<String> {
+        match data {
+            Some(Data::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_reads_back(texts in proptest::collection::vec(any::<String>(), 1..4)) {
+            let one = Value::Text(texts[0].clone()).to_toml();
+            prop_assert_eq!(text(read(&one)), Some(texts[0].clone()));
+            let Some(Data::List(nodes)) = read(&Value::List(texts.clone()).to_toml()) else {
+                return Err(TestCaseError::fail("no list"));
+            };
+            let found: Option<Vec<String>> = nodes.into_iter().map(|node| text(Some(node.data))).collect();
+            prop_assert_eq!(found, Some(texts));
+        }
+
+        #[test]
+        fn any_number_reads_back(number in 0.0..1e9_f64, count: u32) {
+            let found = match read(&Value::Number(number).to_toml()) {
+                Some(Data::Float(found)) => Some(found),
+                Some(Data::Integer(whole)) => u32::try_from(whole).ok().map(f64::from),
+                _ => None,
+            };
+            prop_assert_eq!(found, Some(number));
+            let written = Value::Count(count).to_toml();
+            prop_assert!(matches!(read(&written), Some(Data::Integer(found)) if found == i128::from(count)));
+        }
+    }
+}

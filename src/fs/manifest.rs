@@ -6,8 +6,10 @@
 //! A line is written before its file is moved, and the list of digests after it. So a file that is
 //! missing and not in that list never arrived, and one that is in it was lost.
 
+#[cfg(test)]
+mod laws;
+
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -114,8 +116,8 @@ fn read_lines(roots: &Roots, root: RootId) -> io::Result<Lines> {
 /// # Errors
 /// Those of reading; `InvalidData` for a line, other than a torn last one, that is not of a schema
 /// known here.
-pub fn parse(file: &File) -> io::Result<Lines> {
-    let mut reader = BufReader::new(file);
+pub fn parse(from: impl Read) -> io::Result<Lines> {
+    let mut reader = BufReader::new(from);
     let mut read = Lines::default();
     let mut line = Vec::new();
     for number in 1_u64.. {

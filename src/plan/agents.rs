@@ -7,6 +7,7 @@ mod invocation;
 mod links;
 mod lost;
 mod pace;
+mod predicates;
 mod reclaim;
 mod rules;
 
@@ -20,6 +21,7 @@ pub use effect::{Before, Effect, Machine, Measured, Standing, Verdict, judge, me
 pub use invocation::{Invocation, Runs};
 pub use links::{Segment, annotate};
 pub use pace::{Pace, PaceFile, Present};
+pub use predicates::Predicates;
 pub use reclaim::{Reclaim, refusal, signal_number};
 pub use rules::{BUILT_IN, Rule};
 
@@ -48,7 +50,8 @@ pub struct Given<'a> {
     pub now: Time,
 }
 
-/// The agents whose memory and signal handlers have to be read before there can be a plan.
+/// The processes that are agents as far as is known, of which more has to be read before there can
+/// be a plan: their executables may exclude some yet.
 #[must_use]
 pub fn figures_wanted(policy: &AgentsPolicy, table: &super::processes::ProcessTable) -> Vec<u32> {
     let detected = detect(policy, table);

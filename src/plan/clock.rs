@@ -53,6 +53,18 @@ mod tests {
                 true,
             ),
             (
+                "30 days since the last run",
+                Some(ago(30 * DAY)),
+                Some(ago(31 * DAY)),
+                false,
+            ),
+            (
+                "30 days since the newest file",
+                Some(ago(31 * DAY)),
+                Some(ago(30 * DAY)),
+                false,
+            ),
+            (
                 "switched off, files are young",
                 Some(ago(90 * DAY)),
                 Some(ago(DAY)),

@@ -91,7 +91,12 @@ mod tests {
     #[test]
     fn names_are_told_apart() {
         type Test = fn(&OsStr) -> bool;
-        let table: [(Test, &[&str], &[&str]); 6] = [
+        let table: [(Test, &[&str], &[&str]); 7] = [
+            (
+                is_cache_tag,
+                &["CACHEDIR.TAG"],
+                &["cachedir.tag", "CACHEDIR.TAG.bak"],
+            ),
             (
                 is_own_temporary,
                 &[".sysopt-1.tmp"],

@@ -18,7 +18,7 @@ use super::host::Visibility;
 use super::time::Time;
 
 pub use advice::Recommendation;
-pub use analysis::{Zombie, plan, zombies};
+pub use analysis::{Zombie, plan, units_wanted, zombies};
 pub use load::Load;
 pub use observed::{Observed, Sample};
 pub use redact::command_line;
@@ -76,13 +76,13 @@ pub struct Process {
     /// Of its environment, the `NAME=VALUE` that a rule asks for, and nothing else.
     #[serde(skip)]
     pub environment: Vec<OsString>,
-    /// The executable.
+    /// The executable; read of agents, and where a rule asks for it.
     #[serde(skip)]
     pub exe: Option<PathBuf>,
-    /// The working directory.
+    /// The working directory; read where a rule asks for it.
     #[serde(skip)]
     pub cwd: Option<PathBuf>,
-    /// Path of its control group.
+    /// Path of its control group; read where a rule or the analysis asks for it.
     pub cgroup: Option<String>,
     /// When it started, in clock ticks after boot.
     pub start_ticks: Option<u64>,
@@ -90,11 +90,11 @@ pub struct Process {
     pub cpu_ticks: Option<u64>,
     /// Resident memory.
     pub rss_bytes: Option<u64>,
-    /// Resident memory, what is shared counted in shares (`Pss`); read of agents alone.
+    /// Resident memory, what is shared counted in shares (`Pss`); read of agents alone, for JSON.
     pub pss_bytes: Option<u64>,
-    /// Memory in swap; read of agents alone.
+    /// Memory in swap.
     pub swap_bytes: Option<u64>,
-    /// A bit for each signal that it handles (`SigCgt`); read of agents alone.
+    /// A bit for each signal that it handles (`SigCgt`).
     #[serde(skip)]
     pub caught: Option<u64>,
     /// Threads.
@@ -103,7 +103,8 @@ pub struct Process {
     pub nice: Option<i32>,
     /// File descriptors in use.
     pub open_files: Option<u64>,
-    /// How many it may have (`RLIMIT_NOFILE`, soft); `None` also where there is no limit.
+    /// How many it may have (`RLIMIT_NOFILE`, soft); `None` also where there is no limit, or where
+    /// few are in use and nobody asks.
     pub open_files_limit: Option<u64>,
 }
 

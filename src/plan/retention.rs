@@ -425,6 +425,29 @@ mod tests {
         assert_eq!(expired(&retention, &items), [0, 1, 4]);
     }
 
+    #[test]
+    fn a_limit_that_is_just_met_expires_nothing_and_what_frees_nothing_stays() {
+        let of = |total, free| Retention {
+            groups: vec![Group {
+                keep_last: true,
+                total: Some(0),
+                space: Some(Space {
+                    filesystem: 0,
+                    target: 100,
+                }),
+                ..Group::default()
+            }],
+            totals: vec![total],
+            free: vec![free],
+        };
+        let two = [copy(0, 1, 10), copy(0, 2, 10)];
+        assert_eq!(expired(&of(20, 100), &two), [] as [usize; 0]);
+        assert_eq!(expired(&of(19, 100), &two), [1]);
+        assert_eq!(expired(&of(20, 99), &two), [1]);
+        let empty = [copy(0, 1, 10), copy(0, 2, 0)];
+        assert_eq!(expired(&of(9, 0), &empty), [] as [usize; 0]);
+    }
+
     fn items() -> impl Strategy<Value = Vec<Item<'static>>> {
         let item = (0_usize..3, -2_i64..40, 0_u64..20, 0_u32..12, any::<u8>());
         proptest::collection::vec(item, 0..20).prop_map(|rows| {

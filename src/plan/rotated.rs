@@ -366,6 +366,7 @@ mod tests {
             ("a.log.123456", None, None),
             ("a.log", None, None),
             (".1", None, None),
+            ("a.log.+1", None, None),
             ("-20261123", None, None),
             ("a.log.1.tmp", None, None),
             ("a.log-20261123T210000Z", None, None),
@@ -397,6 +398,9 @@ mod tests {
         let newest = Some((NOW, 4));
         let after = free_name(log, NOW, newest, |name| taken.contains(name));
         assert_eq!(after, Some("a.log-20251124T210000Z-5".into()));
+        let earlier = Some((Time(NOW.0 - 1), 4));
+        let of_another_second = free_name(log, NOW, earlier, |_| false);
+        assert_eq!(of_another_second, Some("a.log-20251124T210000Z".into()));
         let free = free_name(OsStr::new("b.log"), NOW, None, |name| taken.contains(name));
         assert_eq!(free, Some("b.log-20251124T210000Z".into()));
     }
@@ -417,6 +421,35 @@ mod tests {
             let _ = (parse(&name), parse_foreign(&name));
             name.push(tail);
             let _ = (parse(&name), parse_foreign(&name));
+        }
+
+        #[test]
+        fn a_foreign_name_begins_with_its_log(
+            log in proptest::collection::vec(1_u8..=255, 1..20),
+            mark in "(\\.[0-9]{1,6}|[-.]2026-?11-?2[0-9](_[0-9]{2}){0,2}|-202611[0-3][0-9](-[0-9]{1,11})?)",
+            suffix in "(\\.gz|\\.zst|\\.bz2|\\.xz)?",
+        ) {
+            let mut name = OsStr::from_bytes(&log).to_os_string();
+            name.push(mark + &suffix);
+            if let Some(found) = parse_foreign(&name) {
+                prop_assert!(name.as_bytes().starts_with(found.log.as_bytes()));
+                prop_assert!(!found.log.is_empty() && found.log.len() < name.len());
+            }
+        }
+
+        #[test]
+        fn a_free_name_is_the_log_s_and_follows_its_newest(
+            log in proptest::collection::vec(1_u8..=255, 1..60),
+            serials in proptest::collection::btree_set(1_u32..8, 0..6), newest in 0_u32..9,
+        ) {
+            let log = OsStr::from_bytes(&log);
+            let taken: HashSet<OsString> = serials.iter().map(|serial| stem(log, NOW, *serial)).collect();
+            let last = (newest > 0).then_some((NOW, newest));
+            let free = free_name(log, NOW, last, |name| taken.contains(name)).unwrap_or_default();
+            let read = parse(&free).map(|found| (found.log, found.time, found.form));
+            prop_assert_eq!(read, Some((log, NOW, Form::Plain)));
+            prop_assert!(!taken.contains(&free));
+            prop_assert!(parse(&free).is_some_and(|found| found.serial > newest));
         }
 
         #[test]

@@ -88,10 +88,10 @@ impl serde::Serialize for Time {
 
 impl<'de> serde::Deserialize<'de> for Time {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let stamp = Timestamp::deserialize(deserializer)?;
-        Ok(Self(
-            i64::try_from(stamp.as_nanosecond()).unwrap_or(i64::MAX),
-        ))
+        let stamp = Timestamp::deserialize(deserializer)?.as_nanosecond();
+        // What is out of reach is at the end that it lies beyond.
+        let nearest = if stamp < 0 { i64::MIN } else { i64::MAX };
+        Ok(Self(i64::try_from(stamp).unwrap_or(nearest)))
     }
 }
 
@@ -114,6 +114,8 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -131,5 +133,54 @@ mod tests {
     fn a_time_in_the_future_is_zero_ago() {
         assert_eq!(Time(5).since(Time(9)), Duration::ZERO);
         assert_eq!(Time(i64::MIN).before(Duration::MAX), Time(i64::MIN));
+    }
+
+    fn read(text: &str) -> Option<Time> {
+        serde_json::from_value(text.into()).ok()
+    }
+
+    #[test]
+    fn times_beyond_reach_are_at_the_nearer_end() {
+        assert_eq!(read("0001-01-01T00:00:00Z"), Some(Time(i64::MIN)));
+        assert_eq!(read("9999-12-30T00:00:00Z"), Some(Time(i64::MAX)));
+        assert_eq!(read("yesterday"), None);
+    }
+
+    #[test]
+    fn a_span_moves_an_instant_and_stops_at_the_ends() {
+        let span = Duration::from_nanos(4);
+        assert_eq!(
+            (Time(9).before(span), Time(9).after(span)),
+            (Time(5), Time(13))
+        );
+        assert_eq!(Time(i64::MIN + 1).before(span), Time(i64::MIN));
+        assert_eq!(Time(i64::MAX - 1).after(span), Time(i64::MAX));
+        assert_eq!(Time(9).since(Time(5)), span);
+        assert_eq!(Time::from_parts(i64::MAX, 1), Time(i64::MAX));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back_to_the_second(nanoseconds: i64) {
+            let time = Time(nanoseconds);
+            let second = Time::from_parts(time.seconds(), 0);
+            prop_assert_eq!(read(&time.to_string()), Some(second));
+        }
+
+        #[test]
+        fn reading_keeps_the_order(a in -9_999_i32..=9_999, b in -9_999_i32..=9_999) {
+            let year = |year: i32| {
+                let sign = if year < 0 { "-" } else { "" };
+                let text = match year.unsigned_abs() {
+                    long if year < 0 => format!("{sign}{long:06}-07-01T00:00:00Z"),
+                    short => format!("{short:04}-07-01T00:00:00Z"),
+                };
+                read(&text)
+            };
+            let (Some(first), Some(second)) = (year(a.min(b)), year(a.max(b))) else {
+                return Err(TestCaseError::fail("a year cannot be read"));
+            };
+            prop_assert!(first <= second);
+        }
     }
 }

@@ -36,6 +36,12 @@ pub struct Out {
 }
 
 impl Out {
+    /// Whether stdout carries JSON, which shows figures that text leaves out.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
     /// Looks at the streams and the environment, once.
     #[must_use]
     #[allow(

@@ -73,7 +73,9 @@ impl Host {
         ))
     }
 
-    fn observed(&self, verbose: bool) -> Observed<'_> {
+    /// What the analysis rests on.
+    #[must_use]
+    pub fn observed(&self, verbose: bool) -> Observed<'_> {
         Observed {
             table: &self.table,
             metrics: &self.metrics,
@@ -150,8 +152,10 @@ pub fn plan_all(
             plan
         })
         .collect();
-    let detected = agents::detect(&basis.policies.agents, &basis.host.table);
-    agents::annotate(&mut plans, &detected);
+    if operations.contains(&Operation::GarbageCollection) {
+        let detected = agents::detect(&basis.policies.agents, &basis.host.table);
+        agents::annotate(&mut plans, &detected);
+    }
     plans
 }
 

@@ -10,10 +10,11 @@ use super::session::Session;
 use crate::fs::lease::Use;
 use crate::fs::roots::OpenRoot;
 use crate::fs::{apply, dir, roots};
+use crate::plan::action::Operation;
 use crate::plan::agents::{self, Present, Standing};
 use crate::plan::entry::Role;
 use crate::plan::host::{Disk, Holder, Metrics, Ticks};
-use crate::plan::processes::Sample;
+use crate::plan::processes::{Sample, units_wanted};
 use crate::plan::time::Time;
 use crate::system::{metrics, open_files, processes};
 use std::time::{Duration, Instant};
@@ -35,7 +36,7 @@ pub fn host(
     memory: &Memory,
     sample: Option<(Instant, Sample)>,
 ) -> Host {
-    if !job.cycle {
+    if !job.cycle || !job.operations.iter().any(|one| looks_at_processes(*one)) {
         return Host {
             earlier: Some(memory.state.processes.clone()),
             ..Host::default()
@@ -47,13 +48,10 @@ pub fn host(
     {
         std::thread::sleep(rest);
     }
-    let ticks = &memory.state.processes.host;
     let policy = &session.config.policies.agents;
-    let mut table = processes::read(policy);
-    let wanted = agents::figures_wanted(policy, &table);
-    processes::add_memory(&mut table, &wanted);
-    Host {
-        table,
+    let ticks = &memory.state.processes.host;
+    let mut host = Host {
+        table: processes::read(policy),
         metrics: read_metrics(directories, Some(ticks)),
         earlier: Some(memory.state.processes.clone()),
         sample: sample.map(|(_, sample)| sample),
@@ -66,7 +64,22 @@ pub fn host(
             .pace_file
             .as_deref()
             .map_or_else(Present::default, apply::present),
-    }
+    };
+    let agents = agents::figures_wanted(policy, &host.table);
+    processes::add_figures(&mut host.table, &agents, session.out.is_json());
+    let advised = units_wanted(&host.observed(false));
+    processes::add_control_groups(&mut host.table, &advised);
+    host
+}
+
+/// Garbage collection tells of zombies, and whose they are.
+const fn looks_at_processes(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::GarbageCollection
+            | Operation::AgentOptimization
+            | Operation::ProcessOptimization
+    )
 }
 
 /// The machine as applying a plan reads it.

@@ -5,6 +5,9 @@ pub mod due;
 pub mod interval;
 pub mod state;
 
+#[cfg(test)]
+mod laws;
+
 use std::time::Duration;
 
 use crate::plan::action::Operation;

@@ -167,8 +167,10 @@ impl State {
     pub fn finished(mut self, run: &Finished) -> Self {
         for (operation, last) in &run.operations {
             self.operations.insert(*operation, *last);
-            self.totals.items_processed += last.items_processed;
-            self.totals.bytes_freed += last.bytes_freed;
+            // A sum that is not ours (a damaged file) stays at its end.
+            let totals = &mut self.totals;
+            totals.items_processed = totals.items_processed.saturating_add(last.items_processed);
+            totals.bytes_freed = totals.bytes_freed.saturating_add(last.bytes_freed);
         }
         // A run far in the future of all that is known proves nothing: the next one is protected
         // too.

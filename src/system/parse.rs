@@ -24,6 +24,8 @@ const DELETED: &[u8] = b" (deleted)";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ProcessStat {
     pub(super) state: State,
+    /// 0 has none.
+    pub(super) parent: u32,
     pub(super) kernel: bool,
     pub(super) cpu_ticks: u64,
     pub(super) nice: i32,
@@ -41,12 +43,21 @@ pub(super) fn process_stat(text: &[u8]) -> Option<ProcessStat> {
     let number = |at: usize| field(at)?.parse::<u64>().ok();
     Some(ProcessStat {
         state: state(field(3)?),
+        parent: field(4)?.parse().ok()?,
         kernel: number(9)? & KERNEL_THREAD != 0,
         cpu_ticks: number(14)?.saturating_add(number(15)?),
         nice: field(19)?.parse().ok()?,
         threads: field(20)?.parse().ok()?,
         start_ticks: number(22)?,
     })
+}
+
+/// The name in `/proc/PID/stat`; other bytes than text are replaced.
+pub(super) fn name(text: &[u8]) -> Option<String> {
+    let start = text.iter().position(|byte| *byte == b'(')?;
+    let end = text.iter().rposition(|byte| *byte == b')')?;
+    let name = text.get(start + 1..end)?;
+    Some(String::from_utf8_lossy(name).into_owned())
 }
 
 fn state(letter: &str) -> State {
@@ -336,12 +347,13 @@ fn mount(line: &str) -> Option<Mount> {
     })
 }
 
-/// Whether `/proc` leaves out other users' processes (`hidepid=2` or `4`, by number or word).
+/// Whether `/proc` leaves out other users' processes, or lists them and lets nobody look
+/// (`hidepid=1`, `2` or `4`, by number or word).
 pub(super) fn hides_processes(mounts: &[Mount]) -> bool {
     let hides = |option: &str| {
         option
             .strip_prefix("hidepid=")
-            .is_some_and(|how| matches!(how, "2" | "4" | "invisible" | "ptraceable"))
+            .is_some_and(|how| !matches!(how, "0" | "off"))
     };
     mounts
         .iter()

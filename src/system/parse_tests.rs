@@ -7,6 +7,7 @@ fn the_name_of_a_process_may_hold_anything() {
     for name in ["python3", "a) R 1 (b", "", "tab\tnew\nline", "\u{fffd}"] {
         let text = format!("7 ({name}) {tail}");
         let expected = ProcessStat {
+            parent: 1,
             state: State::Sleeping,
             kernel: false,
             cpu_ticks: 42,
@@ -15,6 +16,7 @@ fn the_name_of_a_process_may_hold_anything() {
             start_ticks: 5005,
         };
         assert_eq!(process_stat(text.as_bytes()), Some(expected), "{name}");
+        assert_eq!(super::name(text.as_bytes()).as_deref(), Some(name));
     }
     let mut bytes = b"7 (\xff) ".to_vec();
     bytes.extend(tail.as_bytes());
@@ -222,6 +224,23 @@ broken
     assert_eq!(found, expected);
     assert!(hides_processes(&mounts));
     assert!(!hides_processes(&mounts[1..]));
-    let open = super::mounts(b"22 28 0:20 / /proc rw - proc proc rw,hidepid=1\n");
-    assert!(!hides_processes(&open));
+    for (how, hides) in [
+        ("0", false),
+        ("off", false),
+        ("1", true),
+        ("noaccess", true),
+        ("2", true),
+        ("4", true),
+        ("ptraceable", true),
+    ] {
+        let line = format!("22 28 0:20 / /proc rw - proc proc rw,hidepid={how}\n");
+        assert_eq!(
+            hides_processes(&super::mounts(line.as_bytes())),
+            hides,
+            "{how}"
+        );
+    }
+    assert!(!hides_processes(&super::mounts(
+        b"22 28 0:20 / /proc rw - proc proc rw\n"
+    )));
 }

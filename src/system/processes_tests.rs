@@ -75,6 +75,8 @@ mod linux {
         std::fs::write(&pid_file, format!("{pid}\n"))?;
         let policy = AgentsPolicy {
             rules: vec![AgentRule {
+                exe: Some("*".to_owned()),
+                cwd: Some("*".to_owned()),
                 env: Some("SYSOPT_AGENT=whale".to_owned()),
                 pid_file: Some(pid_file.clone()),
                 ..AgentRule::default()

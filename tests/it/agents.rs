@@ -137,6 +137,48 @@ fn an_agent_that_handles_the_signal_gives_memory_back_and_one_that_does_not_live
 }
 
 #[test]
+fn figures_of_one_agent_are_never_those_of_another_that_could_not_be_asked() {
+    if !require::own_machine(
+        figures_of_one_agent_are_never_those_of_another_that_could_not_be_asked,
+    ) || !require::tool("python3")
+        || !require::tool("strace")
+    {
+        return;
+    }
+    let tree = Tree::new();
+    tree.config(RECLAIM);
+    let large = Agent::start(&tree, "whale.py", &hoarder());
+    let small = Agent::start(
+        &tree,
+        "whale2.py",
+        &hoarder().replace("range(100)", "range(1)"),
+    );
+    assert!(large.pid() < small.pid(), "asked in this order");
+    let output = Command::new("strace")
+        .args([
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            "trace=pidfd_send_signal",
+            "-e",
+        ])
+        .arg("inject=pidfd_send_signal:error=EPERM:when=1")
+        .arg(env!("CARGO_BIN_EXE_sysopt"))
+        .args(["--format", "json", "-C", ".", "cycle", "--only", "agents"])
+        .current_dir(tree.base())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let actions = &operation(&report, AGENTS)["actions"];
+    assert_eq!(actions[0]["status"], "failed", "{actions:#}");
+    assert_eq!(actions[1]["status"], "done", "{actions:#}");
+    let before = actions[1]["effects"]["rss_before_bytes"].as_u64().unwrap();
+    assert!(before < 80 << 20, "{actions:#}");
+}
+
+#[test]
 fn roots_signal_is_not_for_a_process_of_another_user() {
     if !require::own_machine(roots_signal_is_not_for_a_process_of_another_user)
         || !require::tool("python3")

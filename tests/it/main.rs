@@ -30,6 +30,7 @@ mod garbage;
 mod generated;
 mod guard;
 mod handles;
+mod laws;
 mod layers;
 mod locks;
 mod logs;

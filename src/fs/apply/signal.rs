@@ -25,12 +25,14 @@ impl Run<'_> {
         if let Some(why) = refusal(reclaim, now.as_ref()) {
             return Err(Halt::Changed(why));
         }
-        self.before.push(Before {
+        let before = Before {
             memory_available: machine.memory_available(),
             rss_bytes: now.and_then(|now| now.rss_bytes),
             ticks: machine.ticks(),
-        });
+        };
         handle::send(&handle, reclaim.signal)?;
+        // Only of what was done, which is what is measured.
+        self.before.push(before);
         Ok(Step::done(0))
     }
 

@@ -117,7 +117,7 @@ fn decide(
     let uid = process.uid.ok_or_else(unknown)?;
     let start_ticks = process.start_ticks.ok_or_else(unknown)?;
     let caught = process.caught.ok_or_else(unknown)?;
-    let signal = signal_number(name).ok_or_else(|| refused(format!("no signal SIG{name} here")))?;
+    let signal = number(name).ok_or_else(|| refused(format!("SIG{name} asks for no memory")))?;
     if !is_allowed(uid, process.user.as_deref(), rule, given) {
         let user = process.user.clone().unwrap_or_else(|| uid.to_string());
         return Err(refused(format!(
@@ -167,23 +167,31 @@ fn is_allowed(uid: u32, user: Option<&str>, rule: &AgentRule, given: &Given<'_>)
     uid == 0 || given.owner == Some(uid) || rule.user.as_ref().is_some_and(named)
 }
 
-/// The number of a signal that the configuration may name.
+/// The number of a signal that an agent may be asked with. Python handles INT by ending, and TERM,
+/// QUIT, ALRM and PWR are handled to end or to time something: a handler does not make them safe.
+fn number(name: &str) -> Option<i32> {
+    let asks = matches!(
+        name,
+        "HUP" | "USR1" | "USR2" | "CONT" | "URG" | "WINCH" | "IO"
+    );
+    signal_number(name).filter(|_| asks)
+}
+
+/// The number of a signal that the configuration may name, for the writer of a log.
 #[must_use]
 pub fn signal_number(name: &str) -> Option<i32> {
     let signal = match name {
         "HUP" => Signal::HUP,
         "INT" => Signal::INT,
         "QUIT" => Signal::QUIT,
-        "USR1" => Signal::USR1,
-        "USR2" => Signal::USR2,
         "ALRM" => Signal::ALARM,
         "TERM" => Signal::TERM,
+        "USR1" => Signal::USR1,
+        "USR2" => Signal::USR2,
         "CONT" => Signal::CONT,
         "URG" => Signal::URG,
         "WINCH" => Signal::WINCH,
         "IO" => Signal::IO,
-        #[cfg(target_os = "linux")]
-        "PWR" => Signal::POWER,
         _ => return None,
     };
     Some(signal.as_raw())
@@ -241,13 +249,17 @@ mod tests {
 
     #[test]
     fn every_signal_of_the_configuration_has_its_bit() {
-        for name in [
-            "HUP", "INT", "QUIT", "USR1", "USR2", "ALRM", "TERM", "CONT", "URG", "WINCH", "IO",
-        ] {
-            let signal = signal_number(name).unwrap_or(0);
+        for name in ["HUP", "USR1", "USR2", "CONT", "URG", "WINCH", "IO"] {
+            let signal = number(name).unwrap_or(0);
             assert!(signal > 0 && handles(1 << (signal - 1), signal), "{name}");
         }
+        for name in [
+            "KILL", "STOP", "SEGV", "INT", "QUIT", "TERM", "ALRM", "PWR", "usr1", "",
+        ] {
+            assert_eq!(number(name), None, "{name}");
+        }
         assert_eq!(signal_number("KILL"), None);
+        assert!(signal_number("TERM").is_some());
         assert!(!handles(u64::MAX, 0) && !handles(u64::MAX, 65));
     }
 }

@@ -112,6 +112,14 @@ fn only_marks_are_taken_away() {
 }
 
 #[test]
+fn what_begins_with_its_only_dot_has_no_extension() {
+    for (name, stem, extension) in [(".pkl", ".pkl", None), ("a.pkl", "a", Some("pkl"))] {
+        let expected = (OsStr::new(stem), extension.map(OsStr::new));
+        assert_eq!(split(OsStr::new(name)), expected);
+    }
+}
+
+#[test]
 fn versions_of_a_family_compare_naturally() {
     for (older, newer) in [
         ("checkpoint-9000.pt", "checkpoint-10000.pt"),

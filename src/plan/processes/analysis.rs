@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::advice::cpu_busy;
+use super::advice::{BUSY_PERCENT, cpu_busy};
 use super::{
     Load, Observed, Process, ProcessTable, Recommendation, State, cpu_weight, fd_pressure,
     rss_growing,
@@ -212,6 +212,21 @@ fn recommendations(
         });
     }
     advice
+}
+
+/// The processes of which advice can name the unit, so that their control groups have to be known
+/// before there can be a plan.
+#[must_use]
+pub fn units_wanted(observed: &Observed<'_>) -> Vec<u32> {
+    let busy = |process: &Process| {
+        recent_or_lifelong(process, observed).is_some_and(|used| used > BUSY_PERCENT)
+    };
+    let wanted = |process: &&Process| busy(process) || rss_growing(process, observed).is_some();
+    let processes = observed.table.processes.iter();
+    processes
+        .filter(wanted)
+        .map(|process| process.pid)
+        .collect()
 }
 
 fn recent_or_lifelong(process: &Process, observed: &Observed<'_>) -> Option<f64> {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 /// What marks the value that follows it as a secret.
-const MARKS: [&str; 7] = [
+const MARKS: [&str; 8] = [
     "key",
     "token",
     "secret",
@@ -11,6 +11,7 @@ const MARKS: [&str; 7] = [
     "passwd",
     "passphrase",
     "credential",
+    "authorization",
 ];
 
 const HIDDEN: &str = "***";
@@ -87,6 +88,10 @@ mod tests {
             (&["a", "pg://bob:s3@db:5432/x"], "a pg://bob:***@db:5432/x"),
             (&["a", "pg://bob:s@3@db/x"], "a pg://bob:***@db/x"),
             (&["a", "http://h:80/x@y"], "a http://h:80/x@y"),
+            (
+                &["curl", "-H", "Authorization: Bearer s3"],
+                "curl -H Authorization:***",
+            ),
             (&["a", "SECRET"], "a SECRET"),
             (&["a", "--secret"], "a --secret"),
             (&["a", "", "--x=1"], "a  --x=1"),
