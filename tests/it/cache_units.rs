@@ -392,7 +392,7 @@ fn every_change_is_a_name_below_a_descriptor() {
     let harmless = ["getcwd", "statfs", "faccessat2", "stat", "lstat"];
     let mut changes = 0;
     for (call, arguments) in calls {
-        if call == "openat" {
+        if call.starts_with("openat") {
             let writes = ["O_CREAT", "O_TRUNC", "O_WRONLY", "O_RDWR"];
             assert!(
                 !writes.iter().any(|flag| arguments.contains(flag)),
