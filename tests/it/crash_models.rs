@@ -89,7 +89,14 @@ fn every_model_is_somewhere(world: &World) {
             path.display()
         );
     }
+    both_verify(world);
+}
+
+/// `sha256sum -c` and `restore-models --verify` find everything right, at every instant.
+pub fn both_verify(world: &World) {
     assert!(sums_hold(&world.archive), "sha256sum -c");
+    let verified = world.tree.run(&["restore-models", "--verify"]);
+    assert_eq!(verified.code, Some(0), "{verified:?}");
 }
 
 fn every_model_is_archived(world: &World) {
@@ -110,9 +117,7 @@ fn is_recorded(world: &World) {
     let stored = stored(&world.archive);
     let sums = fs::read_to_string(world.archive.join("SHA256SUMS")).unwrap();
     assert_eq!(sums.lines().count(), stored.len(), "{sums}");
-    assert!(sums_hold(&world.archive), "sha256sum -c");
-    let verified = world.tree.run(&["restore-models", "--verify"]);
-    assert_eq!(verified.code, Some(0), "{verified:?}");
+    both_verify(world);
 }
 
 const ARCHIVE: Scenario = Scenario {
@@ -170,7 +175,7 @@ const EXPIRY: Scenario = Scenario {
         for version in [&b"three"[..], b"four"] {
             assert!(stored.values().any(|bytes| bytes == version), "{stored:?}");
         }
-        assert!(sums_hold(&world.archive), "sha256sum -c");
+        both_verify(world);
     },
     settled: |world| {
         assert_eq!(stored(&world.archive).len(), 2);
@@ -196,7 +201,7 @@ fn nothing_is_half_restored(world: &World) {
         }
     }
     assert_eq!(stored(&world.archive).len(), MODELS.len());
-    assert!(sums_hold(&world.archive), "sha256sum -c");
+    both_verify(world);
 }
 
 const RESTORE: Scenario = Scenario {

@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::fixture::{DAY, Tmpfs, Tree, peek, sums_hold};
+use crate::crash_models::both_verify;
+use crate::fixture::{DAY, Tmpfs, Tree, peek};
 use crate::sweep::{Scenario, World, sweeps};
 
 /// Long enough to be worth compressing.
@@ -97,7 +98,7 @@ fn every_file_is_somewhere(world: &World) {
         .iter()
         .all(|(name, _)| world.tree.path("models").join(name).exists());
     assert!(!seen || whole, "half a directory");
-    assert!(sums_hold(&world.archive), "sha256sum -c");
+    both_verify(world);
 }
 
 fn everything_is_archived(world: &World) {
@@ -106,13 +107,7 @@ fn everything_is_archived(world: &World) {
         assert!(archived.contains(&PathBuf::from(name)), "{name}");
         assert!(!world.tree.path("models").join(name).exists(), "{name}");
     }
-    is_verified(world);
-}
-
-fn is_verified(world: &World) {
-    assert!(sums_hold(&world.archive), "sha256sum -c");
-    let verified = world.tree.run(&["restore-models", "--verify"]);
-    assert_eq!(verified.code, Some(0), "{verified:?}");
+    both_verify(world);
 }
 
 const ARCHIVE_UNITS: Scenario = Scenario {
@@ -157,13 +152,62 @@ const RESTORE_UNITS: Scenario = Scenario {
             let place = world.tree.path("models").join(name);
             assert_eq!(fs::read(&place).unwrap(), bytes, "{name}");
         }
-        is_verified(world);
+        both_verify(world);
     },
     always_acts: true,
     ..Scenario::BLANK
 };
 
+// Expiry
+
+fn versions() -> World {
+    let tree = Tree::new();
+    tree.config("[models]\n");
+    for days in [30, 20] {
+        for (name, _) in FILES {
+            let bytes = format!("{name} of {days} days ago");
+            tree.aged(Path::new("models").join(name), bytes, days * DAY);
+        }
+        let ran = tree.run(&["archive-models"]);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+    }
+    World::new(tree)
+}
+
+/// How many whole versions of so many days ago there are, of the directory and of the file.
+fn whole_versions(world: &World, days: u32) -> [bool; 2] {
+    let mut files = FILES.map(|(name, _)| {
+        let bytes = format!("{name} of {days} days ago").into_bytes();
+        let entries = walkdir::WalkDir::new(&world.archive).into_iter().flatten();
+        let mut files = entries.filter(|entry| entry.file_type().is_file());
+        files.any(|entry| {
+            let making = entry.path().to_str().unwrap().contains(".sysopt-");
+            !making && fs::read(entry.path()).unwrap() == bytes
+        })
+    });
+    files[..3].sort_unstable();
+    assert_eq!(files[0], files[2], "half a directory of {days} days ago");
+    assert!(files[3] || !files[4], "a sidecar without its model");
+    [files[0], files[3]]
+}
+
+const EXPIRE_UNITS: Scenario = Scenario {
+    build: versions,
+    args: &["archive-models", "--max-archived", "1"],
+    holds: |world| {
+        assert_eq!(whole_versions(world, 20), [true, true]);
+        whole_versions(world, 30);
+        both_verify(world);
+    },
+    settled: |world| {
+        assert_eq!(whole_versions(world, 30), [false, false]);
+        both_verify(world);
+    },
+    ..Scenario::BLANK
+};
+
 sweeps! {
+    expire_units: EXPIRE_UNITS;
     archive_units: ARCHIVE_UNITS;
     compress_units: COMPRESS_UNITS;
     archive_units_elsewhere: ARCHIVE_UNITS_ELSEWHERE;

@@ -69,11 +69,18 @@ impl Archives {
         self.sync()
     }
 
-    /// Makes all of them last.
+    /// Makes all of them last. One that fails is tried again, and the others are synced.
     pub fn sync(&mut self) -> io::Result<()> {
         let mut all: Vec<_> = self.unsynced.drain().collect();
         all.sort_by_key(|(identity, _)| *identity);
-        all.iter().try_for_each(|(_, dir)| dir::sync(dir))
+        let mut first = Ok(());
+        for (identity, dir) in all {
+            if let Err(error) = dir::sync(&dir) {
+                self.unsynced.insert(identity, dir);
+                first = first.and(Err(error));
+            }
+        }
+        first
     }
 }
 
@@ -187,6 +194,17 @@ impl OpenArchive {
         } else {
             let _ = self.books.append(&with_event(lines, Event::Expired));
         }
+    }
+
+    /// Lists again what is still there of a version that was to go: files of it may be gone.
+    pub fn list_again(&mut self, mut lines: Vec<ManifestLine>) {
+        // What cannot be looked at may be there.
+        lines.retain(|line| self.is_taken(&line.archived_path.0).unwrap_or(true));
+        // The next run sees it too.
+        let _ = self.books.append(&lines);
+        let sums = lines.into_iter();
+        let sums = sums.map(|line| (line.archived_path.0, line.stored_sha256));
+        self.digests.extend(sums);
     }
 
     /// Whether something has a name in the archive.

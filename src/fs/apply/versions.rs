@@ -5,7 +5,6 @@ use super::archives::with_event;
 use super::remove::remove_found;
 use super::step::{Found, Halt, Step, entry_of};
 use super::{Run, with};
-use crate::fs::dir;
 use crate::plan::action::{ExpireModel, Subject, TakeIn};
 use crate::plan::archive::{Event, ManifestLine};
 
@@ -52,7 +51,6 @@ impl Run<'_> {
         self.open_archive(version.archive)?;
         self.archives.sync()?;
         let archive = self.opened(version.archive)?;
-        let before = archive.digests.clone();
         for line in &lines {
             archive.digests.remove(&line.archived_path.0);
         }
@@ -62,27 +60,26 @@ impl Run<'_> {
             .and_then(|()| archive.books.append(&gone))
             .map_err(|error| Halt::from(with("cannot write the lists of the archive")(error)));
         let removed = written.and_then(|()| match subject {
-            Subject::Entry(_) | Subject::Named(_) => remove_version(&found),
+            Subject::Entry(_) | Subject::Named(_) => self.remove_version(&found),
             Subject::Directory(id) => self.remove_files(id, &found),
         });
         if let Err(halt) = removed {
-            // It is still there, and both lists have to say so.
-            let archive = self.opened(version.archive)?;
-            archive.digests = before;
-            let _ = archive.books.append(&lines);
+            self.opened(version.archive)?.list_again(lines);
             return Err(halt);
         }
         Ok(Step::done(found.iter().map(frees).sum()))
     }
-}
 
-/// Removes a version: its sidecars first, so that what is left is always a model.
-fn remove_version(found: &[Found<'_>]) -> Result<(), Halt> {
-    for found in found.iter().rev() {
-        remove_found(found, found.open_if_readable()?.as_ref())?;
+    /// Removes a version: its sidecars first, so that what is left is always a model.
+    ///
+    /// That they are gone need not last at once: one that comes back is listed again.
+    fn remove_version(&mut self, found: &[Found<'_>]) -> Result<(), Halt> {
+        for found in found.iter().rev() {
+            remove_found(found, found.open_if_readable()?.as_ref())?;
+        }
+        match found.first() {
+            Some(found) => Ok(self.archives.sync_later(&*found.parent)?),
+            None => Ok(()),
+        }
     }
-    if let Some(found) = found.first() {
-        dir::sync(&*found.parent)?;
-    }
-    Ok(())
 }

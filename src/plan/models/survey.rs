@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use super::super::action::{OperationPlan, Subject};
 use super::super::claims::Claims;
-use super::super::entry::{AtimeMode, DirId, Entry, EntryId, Inventory, Role, RootId, Walk};
+use super::super::entry::{
+    AtimeMode, DirId, Entry, EntryId, Inventory, Problem, Role, RootId, Walk,
+};
 use super::super::family::{Family, Version};
 use super::super::names::is_own_temporary;
 use super::super::order;
@@ -388,7 +390,9 @@ fn blind(inventory: &Inventory) -> HashSet<PathBuf> {
     }
     let ids = inventory.directory_ids();
     let directories: HashSet<PathBuf> = ids.map(|id| inventory.shown_directory(id)).collect();
-    let names = inventory.problems.iter().map(|problem| &problem.path);
+    let of_models = |problem: &&Problem| inventory.root(problem.root).role == Role::Models;
+    let names = inventory.problems.iter().filter(of_models);
+    let names = names.map(|problem| &problem.path);
     let names = names.filter(|path| !directories.contains(*path));
     names
         .filter_map(|path| path.parent().map(PathBuf::from))

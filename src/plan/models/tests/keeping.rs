@@ -338,3 +338,16 @@ fn what_cannot_be_looked_at_may_be_what_makes_a_directory_a_model() {
     );
     assert_eq!(kept(&plan, "models/other/a.pt"), None, "{weights:?}");
 }
+
+#[test]
+fn what_an_archive_cannot_show_says_nothing_of_the_models_beside_it() {
+    let mut tree = fresh();
+    tree.add(MODELS, "old.pkl", file(1, 30 * DAY));
+    tree.inventory.problems.push(crate::plan::entry::Problem {
+        root: RootId(1),
+        path: "models/archived".into(),
+        error: "Not a directory".to_owned(),
+    });
+    let plan = planned(&policy(), tree.inventory, CLOCK);
+    assert_eq!(kept(&plan, "models/old.pkl"), None);
+}
