@@ -17,6 +17,7 @@ pub mod family;
 pub mod foreign;
 pub mod garbage;
 pub mod host;
+pub mod lists;
 pub mod locked;
 pub mod logs;
 pub mod models;

@@ -364,20 +364,5 @@ fn describe(policy: &ModelsPolicy, inventory: &Inventory, plan: &mut OperationPl
             blind.join(", ")
         ));
     }
-    for archive in inventory.archives.iter().filter(|archive| archive.torn) {
-        plan.warnings.push(format!(
-            "the last line of the manifest in {} was cut short and is ignored",
-            readable::path(&inventory.root(archive.root).shown)
-        ));
-    }
-    for archive in inventory
-        .archives
-        .iter()
-        .filter(|archive| archive.is_behind())
-    {
-        plan.warnings.push(format!(
-            "an earlier run did not finish the lists in {}: archive-models completes them",
-            readable::path(&inventory.root(archive.root).shown)
-        ));
-    }
+    plan.warnings.extend(super::lists::warnings(inventory));
 }

@@ -12,8 +12,9 @@ use crate::config::locate::absolute;
 use crate::exit::Exit;
 use crate::fs::evidence;
 use crate::plan::action::{Operation, OperationPlan, Plan};
-use crate::plan::archive::{self, Archive, DIGESTS, MANIFEST};
-use crate::plan::entry::{Inventory, Problem, Role};
+use crate::plan::archive;
+use crate::plan::entry::{Inventory, Role};
+use crate::plan::lists;
 use crate::plan::outcome::Outcome;
 use crate::plan::restore::{self, RestoreError, Wanted as Models};
 use crate::plan::versions::{self, Listed, Stored};
@@ -95,7 +96,9 @@ fn answer(session: &Session, args: &cli::RestoreModels, job: &Job<'_>) -> Result
     let inventory = operate::look(session, &directories);
     let mut planned = OperationPlan::new(Operation::ModelRestoring);
     planned.problems.clone_from(&inventory.problems);
-    planned.problems.extend(lost_manifests(&inventory));
+    if args.verify {
+        planned.problems.extend(lists::problems(&inventory));
+    }
     let selected = restore::select(&inventory, &args.models).map_err(refuse)?;
     let rows = if args.verify {
         verify(
@@ -109,6 +112,7 @@ fn answer(session: &Session, args: &cli::RestoreModels, job: &Job<'_>) -> Result
         list(&selected, &inventory)
     };
     planned.warnings = archive::unnamed(&inventory);
+    planned.warnings.extend(lists::warnings(&inventory));
     let outcome = Outcome::shown(Plan {
         inventory,
         operations: vec![planned],
@@ -123,22 +127,6 @@ fn answer(session: &Session, args: &cli::RestoreModels, job: &Job<'_>) -> Result
 
 /// Versions by archive and number.
 type Selected = HashSet<(usize, usize)>;
-
-/// Archives whose list of digests names files that no manifest knows.
-fn lost_manifests(inventory: &Inventory) -> Vec<Problem> {
-    let lost = |archive: &&Archive| archive.versions.is_empty() && !archive.digests.is_empty();
-    let archives = inventory.archives.iter().filter(lost);
-    archives
-        .map(|archive| Problem {
-            root: archive.root,
-            path: inventory.root(archive.root).shown.join(MANIFEST),
-            error: format!(
-                "it does not list the {} files of {DIGESTS}; bring it back from a backup",
-                archive.digests.len()
-            ),
-        })
-        .collect()
-}
 
 fn list(selected: &Selected, inventory: &Inventory) -> Rows {
     let rows = versions::models(inventory)

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FlockOperation};
+use rustix::io::Errno;
 
 use super::archive::{Member, frees, in_use};
 use super::remove::remove_found;
@@ -37,7 +38,7 @@ impl TemporaryDirectory {
         loop {
             let name = temporary::next_name();
             match rustix::fs::mkdirat(parent, &name, rustix::fs::Mode::RWXU) {
-                Err(rustix::io::Errno::EXIST) => {}
+                Err(Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
                 Ok(()) => {
                     let fd = dir::open_dir(parent, &name)?;
@@ -276,9 +277,7 @@ impl Run<'_> {
         }
         // Opened as the directory that was seen.
         let fd = dir::reopen_dir(&*self.directories.open(id)?)?;
-        if rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Err(Halt::Changed("another sysopt is at work on it".to_owned()));
-        }
+        lock(&fd)?;
         let parent = self.parent_of(id)?;
         self.directories.forget_below(id);
         Ok(Step::done(remove_tree(&parent, name)?))
@@ -333,11 +332,10 @@ impl Run<'_> {
         let parent = self.parent_of(id)?;
         let own = self.inventory.directory_name(self.inventory.directory(id));
         // Until it is gone, or back, no other sysopt takes it for abandoned.
-        let lock = looks.first().map(|look| dir::reopen_dir(&look.like));
-        let lock = lock.transpose()?;
-        if let Some(lock) = &lock {
-            rustix::fs::flock(lock, FlockOperation::NonBlockingLockExclusive)
-                .map_err(|_| in_use())?;
+        let top = looks.first().map(|look| dir::reopen_dir(&look.like));
+        let top = top.transpose()?;
+        if let Some(top) = &top {
+            lock(top)?;
         }
         let aside = temporary::next_name();
         dir::rename_new(&*parent, own, &*parent, &aside)?;
@@ -353,6 +351,15 @@ impl Run<'_> {
         let freed = removed?;
         dir::sync(&*parent)?;
         Ok(freed)
+    }
+}
+
+/// Takes the `flock` on a directory, as whoever works on it does.
+fn lock(dir: &OwnedFd) -> Result<(), Halt> {
+    match rustix::fs::flock(dir, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(()),
+        Err(Errno::WOULDBLOCK) => Err(Halt::Changed("somebody holds a lock on it".to_owned())),
+        Err(error) => Err(Halt::Failed(error.into())),
     }
 }
 
