@@ -451,6 +451,21 @@ impl Inventory {
         names.iter().rev().collect()
     }
 
+    /// Allocated blocks of 512 bytes of a directory and those in it, without their files.
+    #[must_use]
+    pub fn blocks_below(&self, id: DirId) -> u64 {
+        let mut inside = vec![false; self.directories.len()];
+        let mut blocks = 0_u64;
+        // A parent stands before its children.
+        for at in self.directory_ids().skip(id.0 as usize) {
+            let row = self.directory(at);
+            let within = at == id || row.parent.is_some_and(|parent| inside[parent.0 as usize]);
+            inside[at.0 as usize] = within;
+            blocks += if within { u64::from(row.blocks) } else { 0 };
+        }
+        blocks
+    }
+
     /// Path of an entry relative to its root.
     #[must_use]
     pub fn relative_path(&self, entry: &Entry) -> PathBuf {

@@ -275,6 +275,9 @@ fn archive<'a>(survey: &Survey, due: &'a [Due], plan: &mut OperationPlan) -> Vec
         if identical.is_some() {
             // Nothing is written; else what one filesystem gives back, another takes.
             gain(plan, disk_usage(inventory, &due.unit.files));
+            if let Subject::Directory(id) = subject {
+                gain(plan, inventory.blocks_below(id).saturating_mul(512));
+            }
         }
         moved.push(Moved {
             due,

@@ -1,6 +1,7 @@
 //! Which archived versions are meant by the names that people type, and where they go.
 
 mod resolve;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -10,14 +11,15 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::json;
 
-use super::action::{Operation, OperationPlan, Place, Restore, Task, Verb};
+use super::action::{Operation, OperationPlan, Place, Restore, Subject, Task, Verb};
 use super::archive::{StoredFile, Version};
-use super::entry::{EntryId, Inventory, Kind, Problem, Role, RootId, join_shown};
-use super::models::hexadecimal;
+use super::entry::{EntryId, Inventory, Kind, Problem, RootId, join_shown};
+use super::policy::Codec;
 use super::reason::Reason;
 use super::versions::{self, Stored, home, shown_original};
 use crate::plan::readable;
 use resolve::Catalogue;
+use standing::{Found, Standing};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -247,12 +249,28 @@ fn absent(inventory: &Inventory, version: &Stored) -> RestoreError {
     }
 }
 
+/// The usual size of a block, in bytes.
+const BLOCK: u64 = 4096;
+
+/// Allocated bytes of a copy, as near as can be told before: what the archived file takes, and of a
+/// compressed one whole blocks.
+fn takes(inventory: &Inventory, version: &Version) -> u64 {
+    let files = version.files().map(|file| match file.entry {
+        Some(id) if file.line.codec == Codec::None.name() => inventory.entry(id).disk_usage(),
+        _ => file.line.size.div_ceil(BLOCK).saturating_mul(BLOCK),
+    });
+    let directories = match version.at {
+        Some(Subject::Directory(id)) => inventory.blocks_below(id).saturating_mul(512),
+        _ => 0,
+    };
+    files.fold(directories, u64::saturating_add)
+}
+
 struct Restoring<'a> {
     inventory: &'a Inventory,
     to: Option<RootId>,
     whole_paths: bool,
-    /// Files that stand where models may go.
-    standing: HashMap<(RootId, PathBuf), EntryId>,
+    standing: Standing<'a>,
     given: HashMap<Place, PathBuf>,
     chosen: HashSet<(usize, usize)>,
     bytes: u64,
@@ -263,20 +281,11 @@ struct Restoring<'a> {
 
 impl<'a> Restoring<'a> {
     fn new(inventory: &'a Inventory, to: Option<RootId>, whole_paths: bool) -> Self {
-        let reached = |root: RootId| match to {
-            Some(to) => root == to,
-            None => inventory.root(root).role == Role::Models,
-        };
-        let entries = inventory.entry_ids().map(|id| (id, inventory.entry(id)));
-        let standing = entries
-            .map(|(id, entry)| (id, entry, inventory.root_of(entry)))
-            .filter(|(.., root)| reached(*root))
-            .map(|(id, entry, root)| ((root, inventory.relative_path(entry)), id));
         Self {
             inventory,
             to,
             whole_paths,
-            standing: standing.collect(),
+            standing: Standing::of(inventory, to),
             given: HashMap::new(),
             chosen: HashSet::new(),
             bytes: 0,
@@ -304,8 +313,10 @@ impl<'a> Restoring<'a> {
                 second,
             });
         }
-        if let Some(other) = self.in_the_way(&place, whole) {
+        let found = self.standing.at(&place, whole);
+        if let Found::Other(path) = found {
             // A state of the disk, not a mistake on the command line: the other models come back.
+            let other = join_shown(&self.inventory.root(place.root).shown, &path);
             self.plan.refused.push((other, IN_THE_WAY.to_owned()));
             return Ok(());
         }
@@ -320,10 +331,10 @@ impl<'a> Restoring<'a> {
         let task = Task::Restore(Box::new(restore));
         self.plan
             .act(Verb::Restore, subject, Reason::Requested, task);
-        self.bytes = self.bytes.saturating_add(version.size);
-        self.taken = whole.entries().fold(self.taken, |sum, id| {
-            sum.saturating_add(self.inventory.entry(id).disk_usage())
-        });
+        if found == Found::Free {
+            self.bytes = self.bytes.saturating_add(version.size);
+            self.taken = self.taken.saturating_add(takes(self.inventory, whole));
+        }
         Ok(())
     }
 
@@ -356,26 +367,6 @@ impl<'a> Restoring<'a> {
         Ok(Place { root, path })
     }
 
-    /// What stands where a file of the version goes and is not the same.
-    fn in_the_way(&self, place: &Place, version: &Version) -> Option<PathBuf> {
-        let shown = |path: &Path| join_shown(&self.inventory.root(place.root).shown, path);
-        if version.directory {
-            // What is below is compared when the plan is applied.
-            let file = self.standing.get(&(place.root, place.path.clone()));
-            return file.map(|_| shown(&place.path));
-        }
-        version.files().find_map(|file| {
-            let path = goes_to(version, file, &place.path);
-            let id = self.standing.get(&(place.root, path.clone()))?;
-            let (entry, line) = (self.inventory.entry(*id), &file.line);
-            let digest = self.inventory.digests.get(id).map(|sum| hexadecimal(sum));
-            let other = digest.is_some_and(|sum| !sum.eq_ignore_ascii_case(&line.sha256));
-            let known = !line.sha256.is_empty();
-            (entry.kind != Kind::File || entry.size != line.size || other && known)
-                .then(|| shown(&path))
-        })
-    }
-
     fn finish(mut self) -> OperationPlan {
         self.plan
             .metadata
@@ -383,7 +374,6 @@ impl<'a> Restoring<'a> {
         self.plan
             .metadata
             .insert("restored_bytes", json!(self.bytes));
-        // A copy takes what the archived file takes, as near as can be told before.
         let taken = self.taken;
         self.plan.estimate = Some(0_i64.saturating_sub_unsigned(taken));
         self.plan

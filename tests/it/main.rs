@@ -35,6 +35,7 @@ mod layers;
 mod locks;
 mod logs;
 mod models;
+mod models_figures;
 mod models_review;
 mod models_units;
 mod names;

@@ -111,16 +111,19 @@ pub(super) fn make_directories(top: &OwnedFd, looks: &[Look]) -> io::Result<()> 
     Ok(())
 }
 
-/// Gives the directories of a model, the innermost first, what theirs had.
-pub(super) fn finish_directories(top: &OwnedFd, looks: &[Look]) -> io::Result<()> {
+/// Gives the directories of a model, the innermost first, what theirs had; the bytes that they
+/// take.
+pub(super) fn finish_directories(top: &OwnedFd, looks: &[Look]) -> io::Result<i64> {
+    let mut taken = 0;
     for look in looks.iter().rev() {
         let made = dir::open_below(top, &look.path)?;
         copy_attributes(&look.like, &made);
         dir::own(&made, look.owner)?;
         rustix::fs::futimens(&made, &times(look.modified, look.modified))?;
         dir::sync(&made)?;
+        taken += disk(dir::look_at(&made)?.stat.blocks.saturating_mul(512));
     }
-    Ok(())
+    Ok(taken)
 }
 
 impl Run<'_> {
@@ -232,7 +235,7 @@ impl Run<'_> {
         if rename && !compressed {
             return Ok(None);
         }
-        finish_directories(&built.fd, &looks).map_err(with("cannot copy"))?;
+        written += finish_directories(&built.fd, &looks).map_err(with("cannot copy"))?;
         lines.clone_from_slice(&stored);
         Ok(Some((built, written)))
     }
@@ -321,10 +324,10 @@ impl Run<'_> {
         self.take_away(id, &found)
     }
 
-    /// Removes a directory of an archive with the files of a version.
-    pub(super) fn remove_files(&mut self, id: DirId, files: &[Found<'_>]) -> Result<(), Halt> {
+    /// Removes a directory of an archive with the files of a version; the bytes that it took.
+    pub(super) fn remove_files(&mut self, id: DirId, files: &[Found<'_>]) -> Result<i64, Halt> {
         let found: Vec<&Found<'_>> = files.iter().collect();
-        self.take_away(id, &found).map(drop)
+        self.take_away(id, &found)
     }
 
     fn take_away(&mut self, id: DirId, files: &[&Found<'_>]) -> Result<i64, Halt> {

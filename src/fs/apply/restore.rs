@@ -104,7 +104,7 @@ impl Run<'_> {
             self.fill(file, &target)?;
             written += disk(dir::look_at(&target)?.stat.blocks.saturating_mul(512));
         }
-        finish_directories(&built.fd, looks).map_err(with("cannot restore"))?;
+        written += finish_directories(&built.fd, looks).map_err(with("cannot restore"))?;
         let note = self.record_use(restore, version);
         let name = restore.to.path.file_name().unwrap_or_default();
         built.publish(name).map_err(with("cannot publish"))?;

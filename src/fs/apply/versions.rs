@@ -63,23 +63,26 @@ impl Run<'_> {
             Subject::Entry(_) | Subject::Named(_) => self.remove_version(&found),
             Subject::Directory(id) => self.remove_files(id, &found),
         });
-        if let Err(halt) = removed {
-            self.opened(version.archive)?.list_again(lines);
-            return Err(halt);
+        match removed {
+            Ok(freed) => Ok(Step::done(freed)),
+            Err(halt) => {
+                self.opened(version.archive)?.list_again(lines);
+                Err(halt)
+            }
         }
-        Ok(Step::done(found.iter().map(frees).sum()))
     }
 
-    /// Removes a version: its sidecars first, so that what is left is always a model.
+    /// Removes a version: its sidecars first, so that what is left is always a model. The bytes
+    /// that it took.
     ///
     /// That they are gone need not last at once: one that comes back is listed again.
-    fn remove_version(&mut self, found: &[Found<'_>]) -> Result<(), Halt> {
+    fn remove_version(&mut self, found: &[Found<'_>]) -> Result<i64, Halt> {
         for found in found.iter().rev() {
             remove_found(found, found.open_if_readable()?.as_ref())?;
         }
-        match found.first() {
-            Some(found) => Ok(self.archives.sync_later(&*found.parent)?),
-            None => Ok(()),
+        if let Some(found) = found.first() {
+            self.archives.sync_later(&*found.parent)?;
         }
+        Ok(found.iter().map(frees).sum())
     }
 }

@@ -337,7 +337,10 @@ impl<'a> Holding<'a> {
                 .entries()
                 .collect();
             let single = files.iter().filter(|id| inventory.entry(**id).links <= 1);
-            let frees = super::disk_usage(inventory, &single.copied().collect::<Vec<_>>());
+            let mut frees = super::disk_usage(inventory, &single.copied().collect::<Vec<_>>());
+            if let Subject::Directory(id) = subject {
+                frees += inventory.blocks_below(id).saturating_mul(512);
+            }
             let task = ExpireModel {
                 archive,
                 version,
