@@ -15,6 +15,7 @@ pub mod lock;
 pub mod manifest;
 mod marks;
 pub mod part;
+pub mod places;
 mod reach;
 pub mod roots;
 pub mod scan;

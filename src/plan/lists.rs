@@ -52,7 +52,9 @@ pub fn problems(inventory: &Inventory) -> Vec<Problem> {
         if archive.digests.is_empty() && listed > 0 && inventory.problems.iter().all(read) {
             tell(
                 DIGESTS,
-                format!("it has none of the {listed} files of {MANIFEST}; archive-models adds them"),
+                format!(
+                    "it has none of the {listed} files of {MANIFEST}; archive-models adds them"
+                ),
             );
         }
     }
@@ -92,7 +94,8 @@ mod tests {
         archive.digests = sums.collect();
         harm(archive);
         let problems = problems(&inventory).into_iter();
-        let problems = problems.map(|problem| format!("{}: {}", problem.path.display(), problem.error));
+        let problems =
+            problems.map(|problem| format!("{}: {}", problem.path.display(), problem.error));
         (warnings(&inventory).len(), problems.collect())
     }
 

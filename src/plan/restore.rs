@@ -143,6 +143,25 @@ pub fn digests_wanted(inventory: &Inventory, plan: &OperationPlan) -> Vec<EntryI
     inventory.entry_ids().filter(wanted).collect()
 }
 
+/// Where models would go: [`plan`] wants to know what stands there.
+#[must_use]
+pub fn places(inventory: &Inventory, plan: &OperationPlan) -> Vec<PathBuf> {
+    let tasks = plan.actions.iter().filter_map(|action| match &action.task {
+        Task::Restore(restore) => Some(restore),
+        _ => None,
+    });
+    let paths = tasks.flat_map(|restore| {
+        let version = inventory.archives[restore.archive].version(restore.version);
+        let files = version.filter(|version| !version.directory);
+        let files = files.into_iter().flat_map(|version| {
+            let to = |file| goes_to(version, file, &restore.to.path);
+            version.files().map(to)
+        });
+        files.chain([restore.to.path.clone()])
+    });
+    paths.collect()
+}
+
 fn suggest(words: &str, paths: &[PathBuf]) -> String {
     if paths.is_empty() {
         return String::new();

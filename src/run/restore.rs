@@ -10,7 +10,7 @@ use super::session::{Early, Session};
 use crate::cli;
 use crate::config::locate::absolute;
 use crate::exit::Exit;
-use crate::fs::evidence;
+use crate::fs::{evidence, places};
 use crate::plan::action::{Operation, OperationPlan, Plan};
 use crate::plan::archive;
 use crate::plan::entry::{Inventory, Role};
@@ -62,8 +62,8 @@ fn job<'a>(session: &Session, args: &'a cli::RestoreModels, answering: bool) -> 
 
 /// The plan of restoring: the one plan that can be refused.
 ///
-/// Made twice, as what stands where models go is read in between, so that a dry run says already
-/// what is in the way.
+/// Made again when what stands where models go was read, so that a dry run says already what is in
+/// the way.
 ///
 /// # Errors
 /// Names that mean nothing, or more than one thing.
@@ -74,7 +74,12 @@ pub fn plan(
     models: Models<'_>,
 ) -> Result<OperationPlan, Early> {
     let target = inventory.roots_of(Role::Target).next();
-    let first = restore::plan(inventory, models, target).map_err(refuse)?;
+    let mut first = restore::plan(inventory, models, target).map_err(refuse)?;
+    if let Some(target) = target {
+        let paths = restore::places(inventory, &first);
+        places::add(&directories.roots, inventory, target, &paths);
+        first = restore::plan(inventory, models, Some(target)).map_err(refuse)?;
+    }
     let wanted = restore::digests_wanted(inventory, &first);
     let watch = Quiet(&session.signals);
     evidence::add_digests(&directories.roots, inventory, &wanted, &watch);

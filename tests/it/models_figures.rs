@@ -2,7 +2,7 @@
 //! filesystem says; and that a dry run says the same before.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
 use serde_json::Value;
@@ -13,7 +13,12 @@ use crate::fixture::{DAY, Tree, operation, statuses};
 /// and its own directory.
 fn taken(tree: &Tree) -> i64 {
     let top = tree.path("models");
-    let own = ["", "archived", "archived/manifest.jsonl", "archived/SHA256SUMS"];
+    let own = [
+        "",
+        "archived",
+        "archived/manifest.jsonl",
+        "archived/SHA256SUMS",
+    ];
     let own = own.map(|name| top.join(name));
     let entries = walkdir::WalkDir::new(&top).into_iter().flatten();
     let entries = entries.filter(|entry| !own.iter().any(|own| own.as_path() == entry.path()));
@@ -48,7 +53,11 @@ fn run(tree: &Tree, name: &str, args: &[&str]) -> (Option<i64>, Option<i64>, i64
     let (ran, report) = tree.json(&args);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(!statuses(&report, name).is_empty(), "{report:#}");
-    (freed(&planned, name), freed(&report, name), before - taken(tree))
+    (
+        freed(&planned, name),
+        freed(&report, name),
+        before - taken(tree),
+    )
 }
 
 #[test]
@@ -107,27 +116,73 @@ fn what_is_in_the_way_of_a_directory_is_known_before() {
         }),
     ];
     for (what, harm) in harms {
+        for (more, place) in [
+            (&["--all"][..], "models"),
+            (&["bert", "--to", "out"], "out"),
+        ] {
+            let tree = Tree::new();
+            add(&tree, "a", 30);
+            let args = ["-C", ".", "archive-models"];
+            assert_eq!(tree.run(&args).code, Some(0), "{what}");
+            let args = [&["-C", ".", "restore-models"], more].concat();
+            assert_eq!(tree.run(&args).code, Some(0), "{what}");
+            harm(&tree.path(place).join("bert"));
+            is_refused(&tree, &args, &format!("{place}/bert"), what);
+        }
+    }
+}
+
+/// A restore is refused by the dry run as by the run, for what is in the way, and changes nothing.
+fn is_refused(tree: &Tree, args: &[&str], path: &str, what: &str) {
+    let before = tree.snapshot();
+    let said = |dry: &[&str]| {
+        let (ran, report) = tree.json(&[dry, args].concat());
+        let model = operation(&report, "model_restoring").clone();
+        (
+            ran.code,
+            model["errors"].clone(),
+            model["bytes_freed"].clone(),
+        )
+    };
+    let planned = said(&["-n"]);
+    assert_eq!(planned.0, Some(3), "{what}");
+    assert_eq!(planned.1[0]["path"], path, "{what}");
+    assert_eq!(said(&[]), planned, "{what}");
+    let mut after = tree.snapshot();
+    after.retain(|path, _| !path.ends_with("manifest.jsonl") && !path.starts_with(".sysopt"));
+    for (path, shot) in after {
+        assert_eq!(before.get(&path), Some(&shot), "{what}: {}", path.display());
+    }
+}
+
+#[test]
+fn what_is_in_the_way_elsewhere_is_known_before() {
+    let harms: [(&str, fn(&Tree)); 4] = [
+        ("out/rf.pkl", |tree| drop(tree.write("out/rf.pkl", "b"))),
+        ("out/rf.pkl", |tree| {
+            drop(tree.write("out/rf.pkl", "b".repeat(30_000)));
+        }),
+        ("out/rf.json", |tree| drop(tree.write("out/rf.json", "b"))),
+        ("out/rf.pkl", |tree| {
+            fs::create_dir_all(tree.path("out/rf.pkl")).unwrap();
+        }),
+    ];
+    for (path, harm) in harms {
         let tree = Tree::new();
         add(&tree, "a", 30);
         let args = ["-C", ".", "archive-models"];
-        assert_eq!(tree.run(&args).code, Some(0), "{what}");
-        let args = ["-C", ".", "restore-models", "--all"];
-        assert_eq!(tree.run(&args).code, Some(0), "{what}");
-        harm(&tree.path("models/bert"));
-        let before = tree.snapshot();
-        let said = |dry: &[&str]| {
-            let (ran, report) = tree.json(&[dry, &args].concat());
-            let model = operation(&report, "model_restoring").clone();
-            (ran.code, model["errors"].clone(), model["bytes_freed"].clone())
-        };
-        let planned = said(&["-n"]);
-        assert_eq!(planned.0, Some(3), "{what}");
-        assert_eq!(planned.1[0]["path"], "models/bert", "{what}");
-        assert_eq!(said(&[]), planned, "{what}");
-        let mut after = tree.snapshot();
-        after.retain(|path, _| path.starts_with("models") && !path.ends_with("manifest.jsonl"));
-        for (path, shot) in after {
-            assert_eq!(before.get(&path), Some(&shot), "{what}: {}", path.display());
-        }
+        assert_eq!(tree.run(&args).code, Some(0), "{path}");
+        harm(&tree);
+        let args = ["-C", ".", "restore-models", "rf.pkl", "--to", "out"];
+        is_refused(&tree, &args, path, path);
     }
+    // Not even through a link on the way.
+    let tree = Tree::new();
+    tree.aged("models/sub/rf.pkl", b"weights", 30 * DAY);
+    let args = ["-C", ".", "archive-models"];
+    assert_eq!(tree.run(&args).code, Some(0));
+    fs::remove_dir(tree.path("models/sub")).unwrap();
+    symlink(tree.outside(), tree.path("models/sub")).unwrap();
+    let args = ["-C", ".", "restore-models", "rf.pkl"];
+    is_refused(&tree, &args, "models/sub", "a link");
 }

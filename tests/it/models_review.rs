@@ -138,7 +138,11 @@ fn a_run_with_nothing_to_do_completes_the_digests_that_a_killed_one_left() {
     for left in [format!("{first}\n"), String::new()] {
         fs::write(tree.path(SUMS), left).unwrap();
         let right = sums_are_right(&tree, "models/archived");
-        assert_eq!(verify(&tree), Some(if right { 0 } else { 3 }), "both say so");
+        assert_eq!(
+            verify(&tree),
+            Some(if right { 0 } else { 3 }),
+            "both say so"
+        );
         let before = tree.snapshot();
         tree.json(&["-C", ".", "archive-models", "-n"]);
         assert_eq!(tree.snapshot(), before);
@@ -192,7 +196,10 @@ fn digests_of_files_that_a_lost_manifest_listed_stay() {
     for command in [["-C", ".", "archive-models"], ["-C", ".", "restore-models"]] {
         let ran = tree.run(&command);
         assert_eq!(ran.code, Some(0), "{ran:?}");
-        assert!(ran.stderr.contains("does not list 1 of the files"), "{ran:?}");
+        assert!(
+            ran.stderr.contains("does not list 1 of the files"),
+            "{ran:?}"
+        );
     }
     assert_eq!(verify(&tree), Some(3));
 }

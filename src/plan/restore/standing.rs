@@ -51,8 +51,12 @@ impl<'a> Standing<'a> {
         }
     }
 
-    /// What stands at the place of a version.
+    /// What stands at the place of a version, or on the way to it.
     pub(super) fn at(&self, place: &Place, version: &Version) -> Found {
+        let mut above = place.path.ancestors().skip(1);
+        if let Some(file) = above.find(|path| self.file(place.root, path).is_some()) {
+            return Found::Other(file.to_path_buf());
+        }
         if version.directory {
             self.whole(place, version)
         } else {
@@ -94,7 +98,9 @@ impl<'a> Standing<'a> {
         let below = |key: &(RootId, PathBuf)| key.0 == place.root && key.1.starts_with(&place.path);
         let mut rows = self.directories.range(top.clone()..);
         let rows = rows.by_ref().take_while(|(key, _)| below(key));
-        let walks: Vec<Walk> = rows.map(|(_, id)| self.inventory.directory(*id).walk).collect();
+        let walks: Vec<Walk> = rows
+            .map(|(_, id)| self.inventory.directory(*id).walk)
+            .collect();
         if walks.is_empty() || walks.iter().any(|walk| *walk != Walk::Walked) {
             return Found::Free;
         }
