@@ -263,6 +263,20 @@ pub fn mount_point(resolved: &Path, device: u64) -> PathBuf {
         .to_path_buf()
 }
 
+/// The nearest directory above a path that exists.
+///
+/// # Errors
+/// Those of opening it.
+pub fn nearest(path: &Path) -> io::Result<(OwnedFd, Seen)> {
+    for ancestor in path.ancestors().skip(1) {
+        match dir::open_root(ancestor) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => return opened.and_then(|fd| dir::look_at(&fd).map(|seen| (fd, seen))),
+        }
+    }
+    Err(io::ErrorKind::NotFound.into())
+}
+
 /// What `statvfs` says of the filesystem of a directory.
 ///
 /// # Errors

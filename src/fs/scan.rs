@@ -76,23 +76,20 @@ struct Walker {
 
 impl Walker {
     fn add_root(&mut self, root: &OpenRoot) {
-        let filesystem = root.fd.as_ref().zip(root.seen).and_then(|(fd, seen)| {
-            let known = &mut self.inventory.filesystems;
-            let index = known.iter().position(|f| f.device == seen.device);
-            index.or_else(|| {
-                known.push(roots::filesystem(fd, seen.device).unwrap_or(Filesystem {
-                    device: seen.device,
-                    ..unknown_filesystem()
-                }));
-                Some(known.len() - 1)
-            })
-        });
+        let filesystem = match (&root.fd, root.seen) {
+            (Some(fd), Some(seen)) => Some(self.filesystem(fd, seen.device)),
+            // Models need room there before it is made.
+            _ if root.spec.role == Role::Archive => roots::nearest(&root.spec.path)
+                .ok()
+                .map(|(fd, seen)| self.filesystem(&fd, seen.device)),
+            _ => None,
+        };
         let id = RootId(u16::try_from(self.inventory.roots.len()).unwrap_or(u16::MAX));
         self.inventory.roots.push(Root {
             role: root.spec.role,
             shown: root.spec.shown.clone(),
             path: root.spec.path.clone(),
-            filesystem: filesystem.and_then(|index| u32::try_from(index).ok()),
+            filesystem,
             inode: root.seen.map_or(0, |seen| seen.stat.inode),
             top: None,
         });
@@ -108,6 +105,20 @@ impl Walker {
                 error,
             });
         }
+    }
+
+    /// The index of a filesystem, which is asked once.
+    fn filesystem(&mut self, fd: &OwnedFd, device: u64) -> u32 {
+        let known = &mut self.inventory.filesystems;
+        let index = known.iter().position(|one| one.device == device);
+        let index = index.unwrap_or_else(|| {
+            known.push(roots::filesystem(fd, device).unwrap_or(Filesystem {
+                device,
+                ..unknown_filesystem()
+            }));
+            known.len() - 1
+        });
+        u32::try_from(index).unwrap_or(u32::MAX)
     }
 
     fn read_root(&mut self, id: RootId, root: &OpenRoot, stop: &dyn Fn() -> bool) {

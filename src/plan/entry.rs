@@ -117,7 +117,8 @@ pub struct Root {
     pub shown: PathBuf,
     /// Absolute, as configured, symlinks not followed.
     pub path: PathBuf,
-    /// Index into [`Inventory::filesystems`]; `None` where the directory does not exist (yet).
+    /// Index into [`Inventory::filesystems`]; `None` where the directory does not exist (yet);
+    /// of an archive, that on which it will be made.
     pub filesystem: Option<u32>,
     /// Inode of the directory; 0 where it does not exist.
     pub inode: u64,
@@ -405,7 +406,7 @@ impl Inventory {
             .map_or(Cuts::default(), |filesystem| filesystem.cuts)
     }
 
-    /// The device of a root; 0 where it does not exist.
+    /// The device of a root; 0 where it is not known.
     #[must_use]
     pub fn device(&self, root: RootId) -> u64 {
         self.filesystem(root)

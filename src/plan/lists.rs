@@ -22,7 +22,7 @@ pub fn warnings(inventory: &Inventory) -> Vec<String> {
         }
         let unknown = unknown(archive);
         if unknown > 0 {
-            let shown = readable::path(&inventory.root(archive.root).shown.join(MANIFEST));
+            let shown = readable::path(inventory.root(archive.root).shown.join(MANIFEST));
             warnings.push(format!("'{shown}': {}", not_listed(unknown)));
         }
     }

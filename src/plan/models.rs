@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::action::{ArchiveModel, Operation, OperationPlan, Subject, Task, Verb};
+use super::action::{ArchiveModel, Operation, OperationPlan, Subject, Task, Verb, shown_subject};
 use super::archive::{Archive, StoredFile, Version};
 use super::claims::Claims;
 use super::entry::{AtimeMode, EntryId, Inventory, Kind, Role, Walk};
@@ -248,6 +248,9 @@ fn archive<'a>(survey: &Survey, due: &'a [Due], plan: &mut OperationPlan) -> Vec
             }
         };
         if let Err(keep) = room.take(inventory, number, due) {
+            // It was due: that it stays is not as it should be.
+            plan.refused
+                .push((shown_subject(inventory, subject), keep.to_string()));
             keep_unit(plan, &due.unit, &keep);
             continue;
         }

@@ -9,7 +9,7 @@ use super::message;
 use super::rows::Rows;
 use super::schedule::Schedule;
 use super::trouble::{Failure, Trouble};
-use crate::plan::action::{Action, Operation, OperationPlan, Plan, shown_subject};
+use crate::plan::action::{Action, Operation, OperationPlan, Plan, Verb, shown_subject};
 use crate::plan::agents::Effect;
 use crate::plan::entry::Inventory;
 use crate::plan::host::Metrics;
@@ -285,10 +285,14 @@ impl<'a> View<'a> {
                 below: &[],
             })
         });
-        let refused = self.plan.refused.iter().map(|(path, error)| Trouble {
+        let verb = match self.plan.operation {
+            Operation::ModelArchiving => Verb::Archive,
+            _ => Verb::Restore,
+        };
+        let refused = self.plan.refused.iter().map(move |(path, error)| Trouble {
             path: Some(Cow::Borrowed(path.as_path())),
-            action: Some("restore"),
-            tried: Some("restore"),
+            action: Some(message::name(verb)),
+            tried: Some(message::tried(verb)),
             error,
             below: &[],
         });

@@ -404,9 +404,17 @@ fn a_full_archive_disk_leaves_the_models_where_they_are() {
     let vault = disk.path().join("vault");
     elsewhere(&tree, &vault);
     let big = tree.aged("models/big.pt", vec![3; 400 << 10], 10 * DAY);
-    let (ran, report) = tree.json(&["archive-models"]);
-    assert_eq!(ran.code, Some(3), "{ran:?}");
-    assert_eq!(report["outcome"], "partial", "{report:#}");
+    // Before there is an archive, too, it is known what has no room, and it is no success.
+    for command in [&["archive-models", "-n"][..], &["archive-models"]] {
+        let (ran, report) = tree.json(command);
+        assert_eq!(ran.code, Some(3), "{ran:?}");
+        assert_eq!(report["outcome"], "partial", "{report:#}");
+        let model = operation(&report, MODELS);
+        assert_eq!(model["errors"].as_array().unwrap().len(), 1, "{report:#}");
+        assert_eq!(model["errors"][0]["path"], "models/big.pt");
+        let actions = model["actions"].to_string();
+        assert!(!actions.contains("big.pt"), "{actions}");
+    }
     assert_eq!(fs::read(&big).unwrap(), vec![3; 400 << 10]);
     assert!(
         !tree.path("models/sub/old.pkl").exists(),

@@ -428,16 +428,12 @@ fn on_another_filesystem_directories_and_sidecars_arrive_whole_or_not_at_all() {
         let all = models(&tree);
         tree.aged("models/sub/large.pkl", vec![1; 3 << 20], 10 * DAY);
         let (ran, report) = tree.json(&["-v", "-C", ".", "archive-models", "--compress", compress]);
-        // The first run makes the archive and meets the lack of room; the second plans with it.
-        let large = tree.path("models/sub/large.pkl");
-        if compress == "none" {
-            assert_eq!(ran.code, Some(3), "{ran:?}");
-            assert!(ran.stderr.contains("no room"), "{ran:?}");
-            let report = archive(&tree, &[]);
-            assert!(kept(&report, ARCHIVING)["models/sub/large.pkl"].contains("no room"));
-            assert!(report.to_string().contains("has no room for them"));
-            assert!(large.exists());
-        }
+        // How far it will shrink is not known before.
+        assert_eq!(ran.code, Some(3), "{ran:?}");
+        assert!(ran.stderr.contains("no room"), "{ran:?}");
+        assert!(kept(&report, ARCHIVING)["models/sub/large.pkl"].contains("no room"));
+        assert!(report.to_string().contains("has no room for them"));
+        assert!(tree.path("models/sub/large.pkl").exists());
         for name in all.keys() {
             assert!(
                 !tree.path("models").join(name).exists(),

@@ -7,6 +7,13 @@ use super::super::reason::{Keep, size};
 use super::survey::Due;
 use crate::plan::readable;
 
+/// The usual size of a block, in bytes.
+const BLOCK: u64 = 4096;
+/// What the records take of a file that is archived, in bytes.
+const LINE: u64 = 1024;
+/// What an archive takes before anything is in it, in bytes.
+const BEGINNING: u64 = 64 * 1024;
+
 /// What was promised of each filesystem, and what found no room.
 #[derive(Default)]
 pub(super) struct Room {
@@ -25,20 +32,20 @@ impl Room {
     ) -> Result<(), Keep> {
         let from = inventory.root(inventory.directory(due.unit.parent).root);
         let to = inventory.root(inventory.archives[archive].root);
-        // An archive that is not there yet has a filesystem when it is made.
         let Some(target) = to.filesystem.filter(|to| Some(*to) != from.filesystem) else {
             return Ok(());
         };
         let files = due.unit.files.iter();
-        let needs = files.map(|id| inventory.entry(*id).size);
+        let needs = files.map(|id| inventory.entry(*id).size.div_ceil(BLOCK) * BLOCK + LINE);
         let needs = needs.fold(0, u64::saturating_add);
         let taken = self.taken.entry(target).or_default();
         let available = inventory
             .filesystems
             .get(target as usize)
             .map_or(u64::MAX, |filesystem| filesystem.available);
-        if taken.saturating_add(needs) > available {
-            *self.lacking.entry(archive).or_default() += needs;
+        if taken.saturating_add(needs) > available.saturating_sub(BEGINNING) {
+            let sizes = due.unit.files.iter().map(|id| inventory.entry(*id).size);
+            *self.lacking.entry(archive).or_default() += sizes.sum::<u64>();
             return Err(Keep::NoRoom);
         }
         *taken += needs;
