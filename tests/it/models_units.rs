@@ -287,9 +287,11 @@ fn what_another_system_archived_is_listed_restored_and_taken_in() {
     assert_eq!(models[0]["model"], "models/rf.pkl");
     assert_eq!(models[0]["versions"], 2);
     assert_eq!(models[0]["codec"], "unlisted");
-    restore(&tree, &["rf_20250809.pkl"]);
-    assert_eq!(fs::read(tree.path("models/rf.pkl")).unwrap(), b"old");
-    fs::remove_file(tree.path("models/rf.pkl")).unwrap();
+    for name in ["rf_20250809.pkl", "rf.pkl@20250809"] {
+        restore(&tree, &[name]);
+        assert_eq!(fs::read(tree.path("models/rf.pkl")).unwrap(), b"old");
+        fs::remove_file(tree.path("models/rf.pkl")).unwrap();
+    }
     let before = tree.snapshot();
     let (ran, planned) = tree.json(&["-n", "-C", ".", "archive-models"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");

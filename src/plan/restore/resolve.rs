@@ -113,12 +113,13 @@ impl Catalogue {
         for tier in TIERS {
             let models = self.named(inventory, &path, tier);
             let versions = || models.iter().flat_map(|model| &model.versions);
-            // Newest first in each model.
+            // Newest first in each model. Content that came again is newer than its name, and
+            // another system may have written another date: a name that was read counts too.
             let of_the_day = models.iter().filter_map(|model| {
-                model
-                    .versions
-                    .iter()
-                    .find(|version| version.modified.date() == date)
+                let mut versions = model.versions.iter();
+                let modified = versions.find(|version| version.modified.date() == date);
+                let mut versions = model.versions.iter();
+                modified.or_else(|| versions.find(|version| is_dated(&version.archived, date)))
             });
             match of_the_day.collect::<Vec<_>>().as_slice() {
                 [] if models.is_empty() => {}
@@ -220,6 +221,23 @@ fn is_archived_as(inventory: &Inventory, version: &Stored, name: &Path, tier: Ti
     }
 }
 
+/// Whether an archived name has a date: `STEM_YYYYMMDD.EXT`, `STEM_YYYYMMDD_2.EXT`.
+fn is_dated(archived: &Path, date: &str) -> bool {
+    let name = archived.file_name().unwrap_or_default().to_string_lossy();
+    let Some((_, rest)) = name.rsplit_once(&format!("_{date}")) else {
+        return false;
+    };
+    // The number of several of a day; eight digits more are another date.
+    let number = rest.strip_prefix('_').filter(|rest| {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit);
+        (1..=3).contains(&digits.count())
+    });
+    let rest = number.map_or(rest, |rest| {
+        rest.trim_start_matches(|c: char| c.is_ascii_digit())
+    });
+    rest.is_empty() || rest.starts_with('.')
+}
+
 /// By whole components; nothing ends with an empty path.
 fn ends(path: &Path, end: &Path) -> bool {
     !end.as_os_str().is_empty() && path.ends_with(end)
@@ -255,6 +273,21 @@ fn split_date(typed: &OsStr) -> Option<(&OsStr, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_archived_name_has_one_date() {
+        for (name, dated) in [
+            ("rf_20250809.pkl", true),
+            ("a/rf_20250809_2.pkl", true),
+            ("rf_20250809", true),
+            ("rf_20250809_x.pkl", false),
+            ("rf_20250809_20250810.pkl", false),
+            ("rf_202508091.pkl", false),
+            ("rf.pkl", false),
+        ] {
+            assert_eq!(is_dated(Path::new(name), "20250809"), dated, "{name}");
+        }
+    }
 
     #[test]
     fn a_date_follows_the_last_at() {
