@@ -6,6 +6,7 @@
 
 mod agents;
 pub mod explanation;
+mod findings;
 mod items;
 mod json;
 pub mod look;
