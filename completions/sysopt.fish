@@ -125,8 +125,8 @@ gzip\t'As gzip does, to .gz'
 zstd\t'As zstd does, to .zst'"
 complete -c sysopt -n "__fish_sysopt_using_subcommand rotate-logs" -l mode -d 'How: auto, rename, copy-truncate or punch' -r -f -a "auto\t'Rename it where no program has it open for writing, else keep it; the default'
 rename\t'Rename it and create a new one, for writers that reopen'
-copy-truncate\t'Copy it and cut it, for writers that append and never reopen; not in this version'
-punch\t'Copy it and free its blocks, for every writer; its length stays; not in this version'"
+copy-truncate\t'Copy it and cut it, for writers that append and never reopen'
+punch\t'Copy it and free its blocks, for every writer; its length stays'"
 complete -c sysopt -n "__fish_sysopt_using_subcommand rotate-logs" -l explain -d 'Say what would happen to PATH, and why' -r -F
 complete -c sysopt -n "__fish_sysopt_using_subcommand rotate-logs" -s C -l base -d 'What relative paths are relative to' -r -f -a "(__fish_complete_directories)"
 complete -c sysopt -n "__fish_sysopt_using_subcommand rotate-logs" -s c -l config -d 'This configuration file' -r -F

@@ -25,6 +25,12 @@ fn main() -> ExitCode {
 
 /// Prints clap's answer (an error, a help text or the version) and says how that ends the run.
 fn answer(error: &clap::Error) -> Exit {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    if error.use_stderr()
+        && let Some(exit) = run::mistyped::report(&arguments, error)
+    {
+        return exit;
+    }
     match error.print() {
         _ if error.use_stderr() => Exit::Usage,
         // A reader that has seen enough (`sysopt --help | head`) is no failure.

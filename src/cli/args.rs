@@ -63,7 +63,7 @@ pub struct ArchiveModels {
 
     /// Compress: none, gzip or zstd
     ///
-    /// Not in this version: models are archived as they are, and a warning says so.
+    /// A file that this does not make a tenth smaller is archived as it is.
     #[arg(long, value_enum, value_name = "CODEC", hide_possible_values = true)]
     pub compress: Option<Codec>,
 
@@ -276,8 +276,8 @@ pub enum RotationMode {
     Auto,
     /// Rename it and create a new one, for writers that reopen
     Rename,
-    /// Copy it and cut it, for writers that append and never reopen; not in this version
+    /// Copy it and cut it, for writers that append and never reopen
     CopyTruncate,
-    /// Copy it and free its blocks, for every writer; its length stays; not in this version
+    /// Copy it and free its blocks, for every writer; its length stays
     Punch,
 }

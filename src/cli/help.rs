@@ -81,6 +81,10 @@ pub const ENVIRONMENT: &[Entry] = &[
         "Where sysopt/sysopt.toml is searched; $HOME/.config where it is not set or not absolute.",
     ),
     (
+        "XDG_STATE_HOME",
+        "Where the state of a configuration is that has no base; $HOME/.local/state where it is not set or not absolute.",
+    ),
+    (
         "XDG_CACHE_HOME, HOME",
         "Directories that are refused as directories to work in.",
     ),

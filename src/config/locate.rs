@@ -23,6 +23,8 @@ pub struct Surroundings {
     pub xdg_config_home: Option<PathBuf>,
     /// `XDG_CACHE_HOME`, else `~/.cache`, resolved.
     pub xdg_cache_home: Option<PathBuf>,
+    /// `XDG_STATE_HOME`, else `~/.local/state`.
+    pub xdg_state_home: Option<PathBuf>,
     /// `SYSOPT_CONFIG`, where it is not empty.
     pub sysopt_config: Option<PathBuf>,
     /// `/etc/sysopt/sysopt.toml`.
@@ -55,6 +57,7 @@ impl Surroundings {
             homes: homes(home.as_deref(), &accounts),
             xdg_config_home: below_home("XDG_CONFIG_HOME", ".config"),
             xdg_cache_home: below_home("XDG_CACHE_HOME", ".cache").map(resolved),
+            xdg_state_home: below_home("XDG_STATE_HOME", ".local/state"),
             sysopt_config: variable("SYSOPT_CONFIG").map(PathBuf::from),
             system_config: "/etc/sysopt/sysopt.toml".into(),
             home: home.map(resolved),
@@ -199,6 +202,17 @@ fn exists(path: &Path) -> Result<bool, ConfigError> {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(false),
             _ => Err(ConfigError::whole(path, error.to_string())),
         },
+    }
+}
+
+/// Where the state of a file is that has no base, the user's or the system's: the same wherever
+/// sysopt is started. `None` where nobody knows a home.
+#[must_use]
+pub fn state_home(origin: Option<Origin>, surroundings: &Surroundings) -> Option<PathBuf> {
+    match origin? {
+        Origin::System if surroundings.uid == 0 => Some("/var/lib/sysopt".into()),
+        Origin::System | Origin::User => Some(surroundings.xdg_state_home.as_ref()?.join("sysopt")),
+        Origin::Option | Origin::Environment | Origin::Base => None,
     }
 }
 

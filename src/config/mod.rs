@@ -16,6 +16,7 @@ pub mod locate;
 pub mod overrides;
 pub mod policy;
 mod read;
+pub mod schema;
 mod settings;
 pub mod show;
 mod spelling;
@@ -81,13 +82,7 @@ pub fn load(
         Some(located) => read::read(&located.path, surroundings.uid).map_err(|e| vec![e])?,
         None => String::new(),
     };
-    assemble(
-        &text,
-        located.as_ref(),
-        request,
-        &surroundings.cwd,
-        overrides,
-    )
+    assemble(&text, located.as_ref(), request, surroundings, overrides)
 }
 
 /// Checks a file as `config --check` does: as if it were given by `--config`, or as the user's or
@@ -95,7 +90,7 @@ pub fn load(
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn check(path: &Path, surroundings: &Surroundings) -> Result<(), Vec<ConfigError>> {
+pub fn check(path: &Path, surroundings: &Surroundings) -> Result<Config, Vec<ConfigError>> {
     let path = locate::absolute(&surroundings.cwd, path);
     let user = surroundings.xdg_config_home.as_ref();
     let origin = if user.is_some_and(|home| home.join("sysopt/sysopt.toml") == path) {
@@ -112,17 +107,16 @@ pub fn check(path: &Path, surroundings: &Surroundings) -> Result<(), Vec<ConfigE
         &text,
         Some(&located),
         &Request::default(),
-        &surroundings.cwd,
+        surroundings,
         &overrides,
     )
-    .map(drop)
 }
 
 fn assemble(
     text: &str,
     located: Option<&Located>,
     request: &Request,
-    cwd: &Path,
+    surroundings: &Surroundings,
     overrides: &Overrides,
 ) -> Result<Config, Vec<ConfigError>> {
     let file = located.map(|located| located.path.clone());
@@ -140,12 +134,17 @@ fn assemble(
     consistency::check(&tree, relative, &mut errors);
     errors.finish()?;
 
-    let (base, base_source) = locate::base(request, located, root.as_deref(), cwd);
+    let (base, base_source) = locate::base(request, located, root.as_deref(), &surroundings.cwd);
     overrides.apply(&mut tree);
+    let has_base = relative || request.base.is_some();
+    // Where there is no base, state in the current directory would be another one for each.
+    if let Some(state) = locate::state_home(origin, surroundings).filter(|_| !has_base) {
+        tree.set_default("", "state_directory", &state);
+    }
     let builder = Builder {
         tree: &tree,
         base: &base,
-        default_directories: relative || request.base.is_some(),
+        default_directories: has_base,
     };
     let fault = |absent: view::Absent| fault(absent.to_string());
     Ok(Config {

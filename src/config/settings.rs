@@ -2,6 +2,7 @@
 //! what the command line says over both.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::check::{check, check_with_unit};
 use super::error::{Errors, Span};
@@ -66,7 +67,7 @@ impl Settings {
         self.keys.get(key)
     }
 
-    /// Sets a key as from the command line. Names that are not in the table are not set.
+    /// Sets a key as from elsewhere than the file. Names that are not in the table are not set.
     pub fn set(&mut self, key: &str, value: Value, source: Source) {
         if let Some(key) = self.section.key(key) {
             let setting = Setting {
@@ -125,6 +126,17 @@ impl Tree {
         self.repeated
             .iter()
             .filter(move |table| table.section.name == name)
+    }
+
+    /// Sets a path that is not in the file and whose default depends on where that is. A path that
+    /// is not UTF-8 cannot be a value.
+    pub fn set_default(&mut self, section: &str, key: &str, path: &Path) {
+        if let Some(table) = self.table_mut(section)
+            && let Some(text) = path.to_str()
+            && table.get(key).is_none_or(|it| it.source == Source::Default)
+        {
+            table.set(key, Value::Text(text.to_owned()), Source::Default);
+        }
     }
 
     /// Merges what a file says over the values here, key by key. What is wrong goes to `errors`.

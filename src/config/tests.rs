@@ -15,13 +15,69 @@ use super::{Config, assemble, check, init, load, show};
 use crate::plan::entry::Role;
 use crate::plan::policy::{AgeBy, Codec, LogMode, MinFree};
 
+fn around(cwd: &str) -> Surroundings {
+    Surroundings {
+        cwd: cwd.into(),
+        xdg_state_home: Some("/home/me/.local/state".into()),
+        uid: 1000,
+        ..Surroundings::default()
+    }
+}
+
 fn given(text: &str, origin: Origin, overrides: &Overrides) -> Result<Config, Vec<ConfigError>> {
     let located = Located {
         path: "/srv/bot/sysopt.toml".into(),
         origin,
     };
     let request = Request::default();
-    assemble(text, Some(&located), &request, Path::new("/cwd"), overrides)
+    assemble(text, Some(&located), &request, &around("/cwd"), overrides)
+}
+
+/// Where a run starts must not decide what it remembers.
+#[test]
+fn the_state_of_a_file_without_a_base_has_a_place_of_its_own() {
+    let request = |base: Option<&str>| Request {
+        base: base.map(Into::into),
+        file: None,
+    };
+    let state = |text: &str, origin, uid, base| {
+        let located = Located {
+            path: "/etc/sysopt/sysopt.toml".into(),
+            origin,
+        };
+        let around = Surroundings {
+            uid,
+            ..around("/cwd")
+        };
+        let config = assemble(
+            text,
+            Some(&located),
+            &request(base),
+            &around,
+            &Overrides::default(),
+        );
+        config.map(|config| config.state_directory.display().to_string())
+    };
+    let home = "/home/me/.local/state/sysopt";
+    let named = "state_directory = '/x/y'";
+    for (text, origin, uid, base, place) in [
+        ("#", Origin::User, 1000, None, home),
+        ("#", Origin::System, 1000, None, home),
+        ("#", Origin::System, 0, None, "/var/lib/sysopt"),
+        ("#", Origin::System, 0, Some("/srv/a"), "/srv/a/.sysopt"),
+        ("#", Origin::User, 1000, Some("/srv/a"), "/srv/a/.sysopt"),
+        ("root = '/srv/b'", Origin::System, 0, None, "/srv/b/.sysopt"),
+        (named, Origin::User, 1000, None, "/x/y"),
+        ("#", Origin::Base, 1000, None, "/etc/sysopt/.sysopt"),
+        ("#", Origin::Option, 0, None, "/etc/sysopt/.sysopt"),
+    ] {
+        let found = state(text, origin, uid, base);
+        assert_eq!(
+            found.ok().as_deref(),
+            Some(place),
+            "{text} {origin:?} {uid} {base:?}"
+        );
+    }
 }
 
 fn config(text: &str) -> Config {
@@ -587,7 +643,7 @@ proptest! {
         let config = config(&text);
         let json = to_json(&config);
         let located = Located { path: "/srv/bot/sysopt.json".into(), origin: Origin::Option };
-        let again = assemble(&json, Some(&located), &Request::default(), Path::new("/cwd"), &Overrides::default());
+        let again = assemble(&json, Some(&located), &Request::default(), &around("/cwd"), &Overrides::default());
         prop_assert_eq!(again.as_ref().map(meaning).map_err(|e| shown(e)), Ok(meaning(&config)), "{}", json);
     }
 
@@ -595,7 +651,7 @@ proptest! {
     fn no_file_makes_a_panic(text in "([a-z_]{0,8}[.=\\[\\]{} \n\"]{0,3}[0-9]{0,3}){0,20}") {
         for path in ["/f.toml", "/f.json"] {
             let located = Located { path: path.into(), origin: Origin::System };
-            if let Err(errors) = assemble(&text, Some(&located), &Request::default(), Path::new("/"), &Overrides::default()) {
+            if let Err(errors) = assemble(&text, Some(&located), &Request::default(), &around("/"), &Overrides::default()) {
                 prop_assert!(!shown(&errors).is_empty());
             }
         }

@@ -40,18 +40,25 @@ impl Books {
         Ok(Self { dir })
     }
 
-    /// Opens the directory of the state, making it where it is missing, with its parent's owner.
+    /// Opens the directory of the state, making it and those above it where they are missing, with
+    /// the owner of the nearest that is there.
     ///
     /// # Errors
     /// Those of `open(2)` and `mkdir(2)`.
     pub fn make(path: &Path) -> io::Result<Self> {
-        let (parent, name) = split(path)?;
-        let parent = dir::open_root(parent)?;
+        let (mut above, _) = split(path)?;
+        let parent = loop {
+            match (dir::open_root(above), above.parent()) {
+                (Err(error), Some(next)) if error.kind() == io::ErrorKind::NotFound => above = next,
+                (other, _) => break other?,
+            }
+        };
         let owner = Owner {
             mode: 0o755,
             ..dir::look_at(&parent)?.stat.owner
         };
-        let dir = dir::make_below(&parent, Path::new(name), owner)?;
+        let missing = path.strip_prefix(above).unwrap_or(path);
+        let dir = dir::make_below(&parent, missing, owner)?;
         Ok(Self { dir })
     }
 
@@ -66,10 +73,13 @@ impl Books {
     /// Reads a record; `None` where there is none.
     ///
     /// # Errors
-    /// Those of reading; `InvalidData` for one that is too large to be ours.
+    /// Those of reading; `InvalidData` for what is no regular file, or too large to be ours.
     pub fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         let (file, seen) = match dir::open_file(&self.dir, name.as_ref()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if is_no_file(&error) => {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+            }
             other => other?,
         };
         if seen.stat.size > LARGEST {
@@ -128,6 +138,12 @@ impl AsFd for Books {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()
     }
+}
+
+/// Of opening: a symbolic link, a directory, a FIFO or the like has the name.
+fn is_no_file(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidInput
+        || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
 }
 
 fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {

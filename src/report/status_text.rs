@@ -188,7 +188,7 @@ impl Page {
         }
         parts.push(match status.next_cycle {
             Some(time) if time > self.now => format!("next {}", self.ahead(time)),
-            _ => "next is due now".to_owned(),
+            _ => self.due_now(status),
         });
         let interval = Duration::from_secs(status.current_interval_seconds);
         parts.push(format!("every {}", span(interval)));
@@ -202,6 +202,21 @@ impl Page {
             parts.push(self.look.paint(&words, Tone::Warn).to_string());
         }
         self.row("cycle", &parts.join(", "), out)
+    }
+
+    /// A cycle that is late by a whole interval was not started: cron does not run, or not this.
+    fn due_now(self, status: &StatusReport) -> String {
+        let interval = Duration::from_secs(status.current_interval_seconds);
+        let last = status.last_optimization.as_ref();
+        let since = last.map(|cycle| self.now.since(cycle.timestamp));
+        let late = since.and_then(|since| since.checked_sub(interval));
+        match late.filter(|late| *late >= interval) {
+            Some(late) => {
+                let words = format!("overdue by {}", span(late));
+                self.look.paint(&words, Tone::Bad).to_string()
+            }
+            None => "next is due now".to_owned(),
+        }
     }
 
     fn operation(self, operation: &OperationStatus, out: &mut dyn Write) -> io::Result<()> {
@@ -286,26 +301,50 @@ impl Page {
         self.row("totals", &text, out)
     }
 
+    /// A table of earlier reports, the newest first.
     fn history(self, reports: &[Value], out: &mut dyn Write) -> io::Result<()> {
-        reports.iter().try_for_each(|report| {
-            let text = |key: &str| {
-                let value = report.get(key).and_then(Value::as_str);
-                line(value.unwrap_or("?")).into_owned()
-            };
-            let items = report.get("total_items_processed").and_then(Value::as_u64);
-            let bytes = report.get("total_bytes_freed").and_then(Value::as_i64);
-            let row = format!(
-                "{}  {:<14} {:<11} {:>9}  {}",
-                text("timestamp"),
-                text("command"),
-                text("outcome"),
-                items.map_or_else(String::new, |items| count(items, ["item", "items"])),
-                bytes
-                    .and_then(|bytes| super::message::freed(Some(bytes), false, true))
-                    .unwrap_or_default()
-            );
-            self.row("history", row.trim_end(), out)
-        })
+        if reports.is_empty() {
+            return Ok(());
+        }
+        let head = format!(
+            "{:<20}  {:<14}  {:<11}  {:>7}  {:>5}  {:>10}  {:>9}",
+            "history", "command", "outcome", "success", "items", "freed", "took"
+        );
+        writeln!(out, "{}", self.look.paint(&head, Tone::Strong))?;
+        reports.iter().try_for_each(|report| self.past(report, out))
+    }
+
+    fn past(self, report: &Value, out: &mut dyn Write) -> io::Result<()> {
+        let text = |key: &str| {
+            let value = report.get(key).and_then(Value::as_str);
+            line(value.unwrap_or("?")).into_owned()
+        };
+        let number = |key: &str| report.get(key).and_then(Value::as_f64);
+        let whole = |key: &str| report.get(key).and_then(Value::as_i64);
+        let signed = |bytes: i64| {
+            let sign = if bytes < 0 { "-" } else { "" };
+            format!("{sign}{}", size(bytes.unsigned_abs()))
+        };
+        let unknown = || "?".to_owned();
+        let percent = |share: f64| format!("{:.0} %", share * 100.0);
+        let seconds = |seconds: f64| format!("{seconds:.2} s");
+        let outcome = text("outcome");
+        let tone = match outcome.as_str() {
+            "success" => Tone::Good,
+            "skipped" | "interrupted" => Tone::Warn,
+            _ => Tone::Bad,
+        };
+        writeln!(
+            out,
+            "{:<20}  {:<14}  {}  {:>7}  {:>5}  {:>10}  {:>9}",
+            text("timestamp"),
+            text("command"),
+            self.look.paint(&format!("{outcome:<11}"), tone),
+            number("success_rate").map_or_else(unknown, percent),
+            whole("total_items_processed").map_or_else(unknown, |items| items.to_string()),
+            whole("total_bytes_freed").map_or_else(unknown, signed),
+            number("cycle_duration_seconds").map_or_else(unknown, seconds),
+        )
     }
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::session::{self, Early, Session};
+use super::{directories, operate};
 use crate::cli::{self, Format, GlobalArgs};
 use crate::config::locate::{Surroundings, absolute};
 use crate::config::{self, init, show};
@@ -25,10 +26,12 @@ pub fn without_configuration(
     out: Out,
 ) -> Result<Option<Exit>, Early> {
     let text = if let Some(file) = &args.check {
-        config::check(file, surroundings).map_err(|errors| {
+        let config = config::check(file, surroundings).map_err(|errors| {
             let lines = errors.iter().map(session::misconfigured);
             Early::new(Exit::Usage, lines.collect())
         })?;
+        session::check_state(&config, surroundings)?;
+        directories::check(&config, surroundings).map_err(operate::refused)?;
         format!("{}: ok\n", name::path(file))
     } else if args.init {
         let path = new_file(global, surroundings);

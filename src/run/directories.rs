@@ -97,6 +97,22 @@ pub fn open(
     })
 }
 
+/// Whether a cycle would work in all that a configuration names.
+///
+/// # Errors
+/// What must not be worked in, and why.
+pub fn check(config: &Config, surroundings: &Surroundings) -> Result<(), Refusals> {
+    let wanted = Wanted {
+        roles: config.directories.iter().map(|it| it.role).collect(),
+        ..Wanted::default()
+    };
+    let mut list = candidates(config, &wanted);
+    for candidate in &mut list {
+        candidate.spec.active = true;
+    }
+    permitted(list, config, surroundings).map(drop)
+}
+
 impl Wanted<'_> {
     fn is_typed(&self, role: Role) -> bool {
         self.typed

@@ -1,9 +1,6 @@
 //! `--explain PATH`: what would happen to this one path, by which rule, and when.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-
-use serde_json::json;
 
 use super::directories::{self, Directories};
 use super::memory::Memory;
@@ -16,7 +13,7 @@ use crate::fs::roots;
 use crate::plan::action::{Action, Kept, Operation, OperationPlan, Plan, Subject, shown_subject};
 use crate::plan::due;
 use crate::plan::entry::{DirId, Inventory, RootId};
-use crate::plan::time::Time;
+use crate::report::explanation::{self, Explanation, Verdict};
 use crate::report::message;
 use crate::report::name;
 
@@ -43,12 +40,9 @@ fn answer(session: &Session, job: &Job<'_>, path: &Path) -> Result<Exit, Early> 
         verdicts.push(outside(job, &plan, shown));
     }
     let printed = if session.cli.format == Format::Json {
-        session.out.json(
-            &json!({ "schema": "sysopt.explain/1", "path": path, "verdicts": verdicts }),
-            0,
-        )
+        session.out.json(&Explanation { path, verdicts }, 0)
     } else {
-        session.out.plain(&lines(&verdicts), 0)
+        session.out.plain(&explanation::text(&verdicts), 0)
     };
     Ok(match printed {
         Ok(()) => Exit::Success,
@@ -59,22 +53,6 @@ fn answer(session: &Session, job: &Job<'_>, path: &Path) -> Result<Exit, Early> 
             ));
         }
     })
-}
-
-/// What one operation says of the path.
-#[derive(Debug, serde::Serialize)]
-struct Verdict {
-    operation: &'static str,
-    /// The word of the action; `None` where it is kept.
-    action: Option<&'static str>,
-    path: PathBuf,
-    to: Option<PathBuf>,
-    rule: String,
-    /// From when on the next run would act, if nothing changes; `None` where time alone does not
-    /// decide.
-    when: Option<Time>,
-    /// What else has to come before it acts.
-    condition: Option<String>,
 }
 
 /// Where the path lies: by root, and relative to it.
@@ -233,31 +211,4 @@ fn outside(job: &Job<'_>, plan: &Plan, path: PathBuf) -> Verdict {
         when: None,
         condition: None,
     }
-}
-
-fn lines(verdicts: &[Verdict]) -> String {
-    let mut text = String::new();
-    for verdict in verdicts {
-        let path = name::path(&verdict.path);
-        let _ = match (verdict.action, &verdict.to) {
-            (Some(action), Some(to)) => writeln!(
-                text,
-                "{path}: would {action} to {}: {}",
-                name::path(to),
-                verdict.rule
-            ),
-            (Some(action), None) => writeln!(text, "{path}: would {action}: {}", verdict.rule),
-            (None, _) => {
-                let until = verdict.when.map(|when| format!(" until {when}"));
-                let until = until.unwrap_or_default();
-                writeln!(text, "{path}: kept{until}: {}", verdict.rule)
-            }
-        };
-        if let Some(condition) = &verdict.condition {
-            let alternative = verdict.when.is_some() && condition.starts_with("when");
-            let or = if alternative { "or " } else { "" };
-            let _ = writeln!(text, "  {or}{condition}");
-        }
-    }
-    text
 }

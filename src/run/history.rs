@@ -1,12 +1,17 @@
 //! The reports of earlier cycles: `.sysopt/history.jsonl`, a line each, the newest last.
 
 use std::io;
+use std::time::Duration;
 
 use serde_json::Value;
 
+use super::operate::JUMPED;
 use super::session::Session;
 use crate::fs::books::Books;
-use crate::report::model::{Report, Run};
+use crate::plan::action::Operation;
+use crate::plan::time::Time;
+use crate::report::model::{Report, Run, Verdict};
+use crate::schedule::state::{Cycle, Finished, LastRun};
 
 /// Its name in the state directory.
 pub const HISTORY: &str = "history.jsonl";
@@ -20,6 +25,77 @@ pub fn read(session: &Session, count: usize) -> Vec<Value> {
         .flatten()
         .map(|bytes| lines(&bytes).rev().filter_map(report).take(count).collect())
         .unwrap_or_default()
+}
+
+/// The cycle that began at `began`, where the last line says how it ended, and it is not the one
+/// that is `counted` already. What a line does not say is left open.
+#[must_use]
+pub fn ended(books: &Books, began: Time, counted: Option<&Cycle>) -> Option<Finished> {
+    let bytes = books.read(HISTORY).ok()??;
+    let last = lines(&bytes).next_back()?;
+    let ended: Ended = serde_json::from_slice(last).ok()?;
+    let theirs = ended.command == "cycle" && ended.timestamp == began;
+    (theirs && !counted.is_some_and(|cycle| ended.is(cycle))).then(|| ended.finished())
+}
+
+/// What the schedule needs of a report.
+#[derive(serde::Deserialize)]
+struct Ended {
+    command: String,
+    timestamp: Time,
+    cycle_duration_seconds: f64,
+    outcome: String,
+    operations: Vec<EndedOperation>,
+    warnings: Vec<String>,
+    errors: Vec<Value>,
+}
+
+#[derive(serde::Deserialize)]
+struct EndedOperation {
+    operation: Operation,
+    success: bool,
+    items_processed: u64,
+    bytes_freed: Option<i64>,
+    duration_seconds: f64,
+}
+
+impl Ended {
+    /// Two cycles may begin in one second, but do not take the same microseconds.
+    fn is(&self, cycle: &Cycle) -> bool {
+        let difference = (self.cycle_duration_seconds - cycle.duration_seconds).abs();
+        cycle.timestamp == Some(self.timestamp) && difference < 1e-6
+    }
+
+    fn finished(self) -> Finished {
+        let verdict = Verdict::named(&self.outcome);
+        // A line does not say what was left out: all of it is due again.
+        let unfinished = verdict == Some(Verdict::Interrupted) || !self.errors.is_empty();
+        let began = self.timestamp;
+        let ran = |it: EndedOperation| {
+            let last = LastRun {
+                timestamp: Some(began),
+                success: it.success,
+                unfinished,
+                items_processed: it.items_processed,
+                bytes_freed: it.bytes_freed.unwrap_or(0),
+                duration_seconds: it.duration_seconds,
+            };
+            (it.operation, last)
+        };
+        Finished {
+            started: began,
+            duration: Duration::try_from_secs_f64(self.cycle_duration_seconds).unwrap_or_default(),
+            outcome: verdict.map_or("", Verdict::name),
+            exit_code: match verdict {
+                Some(Verdict::Success) => Some(0),
+                Some(Verdict::Partial | Verdict::Failure) => Some(3),
+                _ => None,
+            },
+            jumped: self.warnings.iter().any(|warning| warning == JUMPED),
+            operations: self.operations.into_iter().map(ran).collect(),
+            ..Finished::default()
+        }
+    }
 }
 
 /// Adds the report of a run, of which the last `keep` are kept. A history that is not ours is set

@@ -1,7 +1,7 @@
 //! What a run remembers of earlier ones, and leaves for later ones.
 //!
-//! State that cannot be written is a warning: the work is done, and what is done must not look
-//! undone because a disk is full.
+//! State that cannot be written undoes no work. Because a disk is full, it is a warning; else a
+//! failure beside the operations, which all succeeded.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use crate::fs::books::Books;
 use crate::fs::lock::{self, Locks};
 use crate::plan::action::Operation;
 use crate::report::model::{self, Run, View};
+use crate::report::trouble::Failure;
 use crate::schedule::state::{Finished, LastRun, SCHEMA, State};
 
 const STATE: &str = "state.json";
@@ -34,9 +35,13 @@ pub struct Memory {
     pub warnings: Vec<String>,
     /// A cycle is at work.
     pub at_work: bool,
+    /// What failed with it: no later run knows of this one.
+    pub failures: Vec<Failure>,
     books: Option<Books>,
     /// The state could not be read, and stands aside from now on.
     corrupt: bool,
+    /// It is there, and could not be read this time.
+    unreadable: Option<io::Error>,
     /// That it cannot be written has been said.
     unwritable: bool,
     /// Held by a cycle until it ends: no two cycles with one state.
@@ -54,16 +59,19 @@ impl Memory {
             Ok(books) => {
                 memory.load(&books)?;
                 memory.at_work = memory.state.attempt.is_some() && lock::is_held(&books);
+                if !memory.at_work {
+                    memory.recover(session, &books);
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => memory.warn("read", session, &error),
+            Err(error) => memory.unreadable = Some(error),
+        }
+        if let Some(error) = memory.unreadable.take() {
+            memory.warn("read", session, &error);
         }
         if memory.corrupt {
             let warning = "the state could not be understood; the next run sets it aside";
             memory.warnings.push(warning.to_owned());
-        }
-        if !memory.at_work {
-            memory.recover(session);
         }
         Ok(memory)
     }
@@ -93,15 +101,18 @@ impl Memory {
                 }
                 memory.load(&books)?;
                 books.clear_leftovers(session.now);
-                memory.books = Some(books);
+                if job.cycle {
+                    memory.recover(session, &books);
+                }
+                match memory.unreadable.take() {
+                    None => memory.books = Some(books),
+                    Some(error) => memory.fail(session, "read the state in", &error),
+                }
             }
             // What cannot be opened cannot be written either: once is enough.
-            Err(error) => memory.warn("write", session, &error),
+            Err(error) => memory.unwritable(session, &error),
         }
         memory.set_corrupt_aside(session);
-        if job.cycle {
-            memory.recover(session);
-        }
         Ok(memory)
     }
 
@@ -109,10 +120,14 @@ impl Memory {
         let bytes = match books.read(STATE) {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Ok(()),
+            // What is no file of ours, or could never be.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                self.corrupt = true;
+                return Ok(());
+            }
+            // It is there, and may be read the next time: nothing is written over it.
             Err(error) => {
-                self.corrupt = error.kind() == io::ErrorKind::InvalidData;
-                self.warnings
-                    .push(format!("cannot read the state: {error}"));
+                self.unreadable = Some(error);
                 return Ok(());
             }
         };
@@ -134,15 +149,27 @@ impl Memory {
         Ok(())
     }
 
-    /// A cycle that never ended counts as a failure.
-    fn recover(&mut self, session: &Session) {
-        if let Some(attempt) = self.state.attempt {
+    /// A cycle that ended and was killed before it wrote the state is taken from the history; one
+    /// that never ended counts as a failure.
+    fn recover(&mut self, session: &Session, books: &Books) {
+        let Some(attempt) = self.state.attempt else {
+            return;
+        };
+        let counted = self.state.last_cycle.as_ref();
+        if let Some(mut finished) = history::ended(books, attempt, counted) {
+            finished.processes = self.state.processes.clone();
             self.warnings.push(format!(
-                "the cycle that began at {attempt} did not come to its end; it counts as a failure"
+                "how the cycle that began at {attempt} ended is taken from {HISTORY}: {STATE} did \
+                 not have it"
             ));
-            let rules = timetable::rules(&session.config);
-            self.state = std::mem::take(&mut self.state).recovered(&rules.backoff);
+            self.state = self.after_cycle(session, &finished);
+            return;
         }
+        self.warnings.push(format!(
+            "the cycle that began at {attempt} did not come to its end; it counts as a failure"
+        ));
+        let rules = timetable::rules(&session.config);
+        self.state = std::mem::take(&mut self.state).recovered(&rules.backoff);
     }
 
     fn set_corrupt_aside(&mut self, session: &Session) {
@@ -160,9 +187,28 @@ impl Memory {
 
     fn warn(&mut self, doing: &str, session: &Session, error: &io::Error) {
         let path = session.config.state_directory.display();
-        self.unwritable |= doing == "write";
         self.warnings
             .push(format!("cannot {doing} the state in '{path}': {error}"));
+    }
+
+    /// It cannot be written. A full disk is a warning; what will not pass by itself is a failure,
+    /// or nobody would hear that no interval and no backing off holds any more.
+    fn unwritable(&mut self, session: &Session, error: &io::Error) {
+        self.unwritable = true;
+        if is_full(error) {
+            self.warn("write", session, error);
+        } else {
+            self.fail(session, "write the state in", error);
+        }
+    }
+
+    fn fail(&mut self, session: &Session, doing: &str, error: &io::Error) {
+        self.failures.push(Failure {
+            path: Some(session.config.state_directory.clone()),
+            action: Some(doing.to_owned()),
+            error: error.to_string(),
+            ..Failure::default()
+        });
     }
 
     /// Writes down that a cycle begins, so that one that crashes is found.
@@ -183,67 +229,62 @@ impl Memory {
         let Some(books) = &self.books else { return };
         self.state = next(with_schema(std::mem::take(&mut self.state)));
         if let Err(error) = write(books, &self.state) {
-            self.warn("write", session, &error);
+            self.unwritable(session, &error);
         }
     }
 
-    /// Writes down what the run did; warnings.
-    pub fn finish(
-        &mut self,
-        session: &Session,
-        job: &Job<'_>,
-        run: &Run<'_>,
-        seen: &Seen,
-    ) -> Vec<String> {
+    /// Writes down what the run did; what could not be is among the warnings and failures.
+    pub fn finish(&mut self, session: &Session, job: &Job<'_>, run: &Run<'_>, seen: &Seen) {
         if self.books.is_none() {
-            return Vec::new();
+            return;
         }
-        let mut warnings = Vec::new();
         let finished = self.finished(session, run, seen);
-        let result = if job.cycle {
-            self.finish_cycle(session, run, &finished, &mut warnings)
-        } else {
-            self.finish_by_hand(session, &finished)
-        };
-        if let Err(error) = result
-            && !self.unwritable
-        {
-            warnings.push(format!("the run is not recorded in {STATE}: {error}"));
+        if job.cycle {
+            self.finish_cycle(session, run, &finished);
+        } else if let Err(error) = self.finish_by_hand(session, &finished) {
+            self.unrecorded(session, STATE, &error);
         }
-        warnings
     }
 
     /// The history first: a cycle that is counted has its line.
-    fn finish_cycle(
-        &mut self,
-        session: &Session,
-        run: &Run<'_>,
-        finished: &Finished,
-        warnings: &mut Vec<String>,
-    ) -> io::Result<()> {
-        let Some(books) = &self.books else {
-            return Ok(());
-        };
-        let keep = session.config.history_keep;
-        match history::append(books, run, keep, &session.now.stamp()) {
-            Ok(warning) => warnings.extend(warning),
-            Err(error) if !self.unwritable => {
-                warnings.push(format!("the run is not recorded in {HISTORY}: {error}"));
-            }
-            Err(_) => {}
-        }
+    fn finish_cycle(&mut self, session: &Session, run: &Run<'_>, finished: &Finished) {
         let next = self.after_cycle(session, finished);
+        let Some(books) = &self.books else { return };
+        let keep = session.config.history_keep;
+        let listed = history::append(books, run, keep, &session.now.stamp());
         let written = write(books, &next);
         self.state = next;
-        written
+        match listed {
+            Ok(warning) => self.warnings.extend(warning),
+            Err(error) => self.unrecorded(session, HISTORY, &error),
+        }
+        if let Err(error) = written {
+            self.unrecorded(session, STATE, &error);
+        }
+    }
+
+    fn unrecorded(&mut self, session: &Session, name: &str, error: &io::Error) {
+        if self.unwritable {
+            return;
+        }
+        if is_full(error) {
+            let warning = format!("the run is not recorded in {name}: {error}");
+            return self.warnings.push(warning);
+        }
+        self.failures.push(Failure {
+            path: Some(session.config.state_directory.join(name)),
+            action: Some("record the run in".to_owned()),
+            error: error.to_string(),
+            ..Failure::default()
+        });
     }
 
     fn finished(&self, session: &Session, run: &Run<'_>, seen: &Seen) -> Finished {
         Finished {
             started: session.now,
-            duration: session.started.elapsed(),
+            duration: run.duration,
             outcome: model::verdict(run).name(),
-            exit_code: run.exit,
+            exit_code: Some(run.exit),
             operations: model::operations(run).map(last_run(session, run)).collect(),
             jumped: seen.jumped,
             processes: seen
@@ -285,6 +326,13 @@ fn lock(session: &Session, books: &Books, wait: Duration) -> Result<Locks, Early
         .add(&path, books, deadline, &stop)
         .map_err(|error| operate::not_locked(&error))?;
     Ok(locks)
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 /// The schema of a state that a newer version wrote.

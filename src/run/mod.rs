@@ -8,6 +8,7 @@ mod export;
 mod history;
 mod machine;
 mod memory;
+pub mod mistyped;
 mod operate;
 mod overrides;
 mod restore;
@@ -15,11 +16,11 @@ mod session;
 mod status;
 mod timetable;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cli::{self, Cli, Command, GlobalArgs};
-use crate::config::locate::{Request, Surroundings};
+use crate::config::locate::{self, Request, Surroundings};
 use crate::config::{self, Config, literal};
 use crate::exit::Exit;
 use crate::plan::action::Operation;
@@ -46,17 +47,15 @@ pub fn run(cli: Cli) -> End {
     let out = match session::streams(&cli.global, name) {
         Ok(out) => out,
         Err(early) => {
-            return End::Code(report_unstarted(
-                &cli.global,
-                Out::plain_text(),
-                name,
-                early,
-            ));
+            let run = unstarted(Some(&cli.global), name);
+            return End::Code(report_unstarted(run, Out::plain_text(), early));
         }
     };
     match start(cli, out) {
         Ok(end) => end,
-        Err((global, early)) => End::Code(report_unstarted(&global, out, name, early)),
+        Err((global, early)) => {
+            End::Code(report_unstarted(unstarted(Some(&global), name), out, early))
+        }
     }
 }
 
@@ -111,17 +110,28 @@ fn load(
     })
 }
 
-fn report_unstarted(global: &GlobalArgs, out: Out, name: &str, early: Early) -> Exit {
-    let run = Run {
+/// What is known of a run that never began.
+fn unstarted<'a>(global: Option<&GlobalArgs>, name: &str) -> Run<'a> {
+    let base = global.and_then(|global| global.base.as_deref());
+    let base = base.unwrap_or(Path::new(""));
+    // Without a current directory there is nothing that it could be relative to.
+    let base = Surroundings::read().map_or_else(
+        |_| base.to_path_buf(),
+        |around| locate::absolute(&around.cwd, base),
+    );
+    Run {
         command: name.to_owned(),
-        dry_run: global.dry_run,
+        dry_run: global.is_some_and(|global| global.dry_run),
         started: session::now(),
-        base: global.base.clone().unwrap_or_else(|| PathBuf::from(".")),
-        config: global.config.clone(),
-        errors: early.errors,
-        exit: early.exit.code(),
+        base,
+        config: global.and_then(|global| global.config.clone()),
         ..Run::default()
-    };
+    }
+}
+
+fn report_unstarted(mut run: Run<'_>, out: Out, early: Early) -> Exit {
+    run.errors = early.errors;
+    run.exit = early.exit.code();
     match out.report(&run) {
         Ok(()) => early.exit,
         Err(error) => {
@@ -130,6 +140,17 @@ fn report_unstarted(global: &GlobalArgs, out: Out, name: &str, early: Early) -> 
         }
     }
 }
+
+/// The subcommands, as reports name them.
+const NAMES: [&str; 7] = [
+    "cycle",
+    "archive-models",
+    "restore-models",
+    "rotate-logs",
+    "clean-cache",
+    "status",
+    "config",
+];
 
 const fn name(command: &Command) -> &'static str {
     match command {

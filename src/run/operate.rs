@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use super::directories::{self, Directories, Wanted};
+use super::directories::{self, Directories, Refusals, Wanted};
 use super::evidence::{self, Basis, Host, Quiet};
 use super::export;
 use super::machine::{Machine, holders, host, process_owner, read_metrics, sample, writers};
@@ -84,8 +84,7 @@ fn perform(session: &Session, mut job: Job<'_>) -> Result<Exit, Early> {
         (Locks::default(), Memory::read_only(session)?)
     } else {
         let locks = acquire(session, &directories)?;
-        let memory = Memory::open(session, &job)?;
-        (locks, memory)
+        (locks, Memory::open(session, &job)?)
     };
     let session = &session.resumed();
     let schedule = match timetable::choose(session, &mut job, &directories, &memory) {
@@ -98,49 +97,60 @@ fn perform(session: &Session, mut job: Job<'_>) -> Result<Exit, Early> {
     let ticks = memory.state.processes.host.clone();
     let before = job.cycle.then(|| read_metrics(&directories, Some(&ticks)));
     let planned = plan(session, &job, &directories, &memory);
-    let Planned { plan, seen } = match planned {
-        Ok(planned) => planned,
-        Err(early) => {
-            if !dry_run {
-                memory.abandon(session, &job);
-            }
-            return Err(early);
-        }
-    };
+    if planned.is_err() && !dry_run {
+        memory.abandon(session, &job);
+    }
+    let Planned { plan, seen } = planned?;
     let outcome = if dry_run {
         Outcome::shown(plan)
     } else {
         recount(carry_out(session, &job, &directories, plan))
     };
-    let mut run = session.run(job.command);
-    run.outcome = Some(&outcome);
-    run.before = before;
-    run.schedule = schedule;
-    complete(session, &job, &directories, &mut run);
+    let mut run = Run {
+        outcome: Some(&outcome),
+        before,
+        schedule,
+        ..session.run(job.command)
+    };
+    let mut exit = conclude(session, &job, &directories, &seen, &memory, &mut run);
     run.warnings.append(&mut memory.warnings);
-    run.warnings.extend(seen.jumped.then(|| JUMPED.to_owned()));
-    if job.cycle {
-        run.success_rate = Some(timetable::success_rate(session, &run, &memory));
-    }
-    let exit = judge(&mut run, &job, &outcome);
-    run.exit = exit.code();
     if !dry_run {
-        let warnings = memory.finish(session, &job, &run, &seen);
-        run.warnings.extend(warnings);
+        memory.finish(session, &job, &run, &seen);
         timetable::conclude(session, &mut run, &memory);
         if job.cycle {
             let failed = export::textfile(session, &memory.state, &outcome.plan, &seen);
             run.warnings.extend(failed);
         }
     }
+    // What came up while it was written down.
+    run.warnings.append(&mut memory.warnings);
+    if exit == Exit::Success && !memory.failures.is_empty() {
+        exit = Exit::Partial;
+    }
+    run.errors.append(&mut memory.failures);
     Ok(session.deliver(&mut run, exit))
 }
 
-/// What a report says of the machine and its directories when the work is done.
-fn complete(session: &Session, job: &Job<'_>, directories: &Directories, run: &mut Run<'_>) {
+/// What a report says of the machine, its directories and the schedule when the work is done; the
+/// exit code.
+fn conclude(
+    session: &Session,
+    job: &Job<'_>,
+    directories: &Directories,
+    seen: &Seen,
+    memory: &Memory,
+    run: &mut Run<'_>,
+) -> Exit {
     let start = session.ticks.clone();
     run.after = job.cycle.then(|| read_metrics(directories, start.as_ref()));
     run.warnings.extend(directories.notes.iter().cloned());
+    run.warnings.extend(seen.jumped.then(|| JUMPED.to_owned()));
+    if job.cycle {
+        run.success_rate = Some(timetable::success_rate(session, run, memory));
+    }
+    let exit = judge(run, job);
+    run.exit = exit.code();
+    exit
 }
 
 /// A cycle before its time: says when, and leaves nothing.
@@ -155,17 +165,17 @@ fn skip(session: &Session, job: &Job<'_>, skipped: Skipped, memory: Memory) -> E
 /// Opens the directories of a job.
 pub fn open(session: &Session, job: &Job<'_>) -> Result<Directories, Early> {
     session.check_base()?;
-    directories::open(&session.config, &job.wanted, &session.surroundings).map_err(|refusals| {
-        let errors = refusals
-            .into_iter()
-            .map(|(path, why)| Failure {
-                path: Some(path),
-                error: why,
-                ..Failure::default()
-            })
-            .collect();
-        Early::new(Exit::Usage, errors)
-    })
+    directories::open(&session.config, &job.wanted, &session.surroundings).map_err(refused)
+}
+
+/// How a run ends that would work where it must not.
+pub fn refused(refusals: Refusals) -> Early {
+    let failure = |(path, why)| Failure {
+        path: Some(path),
+        error: why,
+        ..Failure::default()
+    };
+    Early::new(Exit::Usage, refusals.into_iter().map(failure).collect())
 }
 
 fn acquire(session: &Session, directories: &Directories) -> Result<Locks, Early> {
@@ -202,7 +212,8 @@ pub struct Seen {
     pub jumped: bool,
 }
 
-const JUMPED: &str = "the clock jumped since the last run, so nothing is judged by its age; \
+/// Said where rules of age are suspended.
+pub const JUMPED: &str = "the clock jumped since the last run, so nothing is judged by its age; \
                       --force overrides";
 
 /// Looks, and decides.
@@ -327,7 +338,10 @@ fn recount(mut outcome: Outcome) -> Outcome {
 }
 
 /// The exit code of a run that came to its end.
-pub fn judge(run: &mut Run<'_>, job: &Job<'_>, outcome: &Outcome) -> Exit {
+pub fn judge(run: &mut Run<'_>, job: &Job<'_>) -> Exit {
+    let Some(outcome) = run.outcome else {
+        return Exit::Failure;
+    };
     if outcome.ended == Some(Ended::Timeout) {
         run.errors.push(timed_out(job, outcome));
     }

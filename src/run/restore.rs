@@ -126,7 +126,7 @@ fn answer(session: &Session, args: &cli::RestoreModels, job: &Job<'_>) -> Result
     run.outcome = Some(&outcome);
     run.rows = Some(rows);
     run.warnings = memory.warnings;
-    let exit = operate::judge(&mut run, job, &outcome);
+    let exit = operate::judge(&mut run, job);
     Ok(session.deliver(&mut run, exit))
 }
 

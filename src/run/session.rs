@@ -118,6 +118,33 @@ fn is_somebody_elses(state: &Path) -> bool {
     names.is_ok_and(|names| !names.is_empty() && !names.iter().any(ours))
 }
 
+/// The state is kept where it may be.
+///
+/// # Errors
+/// Why not: code 2.
+pub fn check_state(config: &Config, surroundings: &Surroundings) -> Result<(), Early> {
+    let state = &config.state_directory;
+    let resolved = roots::resolve(state);
+    if let Some(why) = forbidden(&resolved, surroundings, None, None) {
+        return refuse(state, &format!("cannot be the state directory: it {why}"));
+    }
+    if config.directories.iter().any(|it| it.path == *state) {
+        return refuse(state, "cannot be the state directory: it is one to work in");
+    }
+    if is_somebody_elses(&resolved) {
+        return refuse(
+            state,
+            "cannot be the state directory: it holds other files; name one of its own",
+        );
+    }
+    Ok(())
+}
+
+fn refuse(path: &Path, why: &str) -> Result<(), Early> {
+    let path = readable::path(path);
+    Err(Early::line(Exit::Usage, &format!("'{path}' {why}")))
+}
+
 /// The subcommand with what was typed behind it, as a shell would take it.
 fn command_line(command: &str) -> String {
     let words = std::env::args_os().skip(1).map(|word| {
@@ -225,30 +252,12 @@ impl Session {
     /// What is wrong with them: code 2.
     pub fn check_base(&self) -> Result<(), Early> {
         let base = &self.config.base;
-        let refuse = |path: &Path, why: &str| {
-            let path = readable::path(path);
-            Err(Early::line(Exit::Usage, &format!("'{path}' {why}")))
-        };
         if let Err(error) = dir::open_root(base)
             && !matches!(error.kind(), std::io::ErrorKind::PermissionDenied)
         {
             return refuse(base, &format!("cannot be the base: {error}"));
         }
-        let state = &self.config.state_directory;
-        let resolved = roots::resolve(state);
-        if let Some(why) = forbidden(&resolved, &self.surroundings, None, None) {
-            return refuse(state, &format!("cannot be the state directory: it {why}"));
-        }
-        if self.config.directories.iter().any(|it| it.path == *state) {
-            return refuse(state, "cannot be the state directory: it is one to work in");
-        }
-        if is_somebody_elses(&resolved) {
-            return refuse(
-                state,
-                "cannot be the state directory: it holds other files; name one of its own",
-            );
-        }
-        Ok(())
+        check_state(&self.config, &self.surroundings)
     }
 
     /// A directory that nobody named is never cleaned.

@@ -102,8 +102,8 @@ pub struct Finished {
     pub duration: Duration,
     /// The word of its report.
     pub outcome: &'static str,
-    /// The code that it ends with.
-    pub exit_code: u8,
+    /// The code that it ends with; `None` where that is not known.
+    pub exit_code: Option<u8>,
     /// Each operation that ran.
     pub operations: Vec<(Operation, LastRun)>,
     /// Rules of age were suspended: the clock had jumped.
@@ -197,7 +197,7 @@ impl State {
         state.last_cycle = Some(Cycle {
             timestamp: Some(run.started),
             outcome: run.outcome.to_owned(),
-            exit_code: Some(run.exit_code),
+            exit_code: run.exit_code,
             duration_seconds: run.duration.as_secs_f64(),
             success_rate,
             items_processed: run.operations.iter().map(|(_, l)| l.items_processed).sum(),

@@ -78,3 +78,50 @@ fn help_that_cannot_be_written_is_a_failure() -> Outcome {
     assert!(String::from_utf8_lossy(&stderr).starts_with("sysopt: cannot write to stdout: "));
     Ok(())
 }
+
+/// Who asked for JSON gets one document, whatever else was typed.
+#[test]
+fn what_is_wrong_is_a_report_where_json_is_asked_for() -> Outcome {
+    for (arguments, command, error) in [
+        (
+            &["--format", "json", "cycel"][..],
+            "sysopt",
+            "unrecognized subcommand 'cycel'",
+        ),
+        (
+            &["cycle", "--nonsense", "--format=json"],
+            "cycle",
+            "unexpected argument '--nonsense' found",
+        ),
+        (
+            &["status", "--format", "json", "--history", "x"],
+            "status",
+            "invalid value 'x'",
+        ),
+        (&["--format", "json"], "sysopt", "requires a subcommand"),
+        (
+            &["--format", "json", "-q", "cycle", "--only"],
+            "cycle",
+            "a value is required",
+        ),
+    ] {
+        let output = sysopt(arguments).output()?;
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+        assert_eq!(report["schema"], "sysopt.report/1", "{arguments:?}");
+        assert_eq!(report["command"], command, "{arguments:?}");
+        assert_eq!(report["outcome"], "failure", "{arguments:?}");
+        let said = report["errors"][0]["error"].as_str().unwrap_or_default();
+        assert!(said.contains(error), "{arguments:?}: {said}");
+        let stderr = String::from_utf8(output.stderr)?;
+        assert!(
+            stderr.starts_with("sysopt: ") && stderr.contains(error),
+            "{stderr}"
+        );
+    }
+    // Help is no failure, and text for people.
+    let output = sysopt(&["--format", "json", "cycle", "--help"]).output()?;
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stdout.starts_with(b"Run every operation"));
+    Ok(())
+}

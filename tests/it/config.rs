@@ -588,3 +588,61 @@ fn configured_directories_that_cannot_be_worked_in_are_reported() {
     assert!(!store.join("y.bin").exists(), "the link is followed once");
     assert!(tree.path("link").is_symlink());
 }
+
+/// What a run would refuse is refused before cron finds out.
+#[test]
+fn a_check_knows_where_nothing_may_be_cleaned() {
+    let tree = Tree::new();
+    let home = tree.home();
+    let home = home.to_str().unwrap();
+    let above = tree.outside().to_str().unwrap().to_owned();
+    for (text, place, why) in [
+        (
+            "[cache]\ndirectories = ['/']",
+            "/",
+            "is the root of all files",
+        ),
+        (
+            "[logs]\ndirectories = ['/proc/sys']",
+            "/proc/sys",
+            "is below /proc",
+        ),
+        (
+            &format!("[garbage]\ndirectories = ['{home}']"),
+            home,
+            "is a home directory",
+        ),
+        (
+            &format!("[[logs.rule]]\ndirectories = ['{above}']"),
+            &above,
+            "holds the home directory",
+        ),
+        (
+            "[models]\ndirectories = ['.']",
+            ".",
+            "holds the configuration",
+        ),
+        (
+            "[models]\narchive_directory = '/dev/x'",
+            "/dev/x",
+            "is below /dev",
+        ),
+        ("state_directory = '/sys/x'", "/sys/x", "is below /sys"),
+    ] {
+        tree.config(text);
+        let ran = tree.run(&["config", "--check", "sysopt.toml"]);
+        assert_eq!(ran.code, Some(2), "{text}: {ran:?}");
+        assert!(
+            ran.stderr.contains(&format!("'{place}'")),
+            "{text}: {ran:?}"
+        );
+        assert!(ran.stderr.contains(why), "{text}: {ran:?}");
+        let run = tree.run(&["cycle"]);
+        assert_eq!((run.code, run.stderr), (Some(2), ran.stderr), "{text}");
+    }
+    tree.config("[cache]\ndirectories = ['gone', '/srv/gone']");
+    assert_eq!(
+        tree.run(&["config", "--check", "sysopt.toml"]).code,
+        Some(0)
+    );
+}

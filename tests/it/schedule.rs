@@ -9,7 +9,7 @@ use std::thread;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::fixture::{DAY, Tree, json_lines, operation};
+use crate::fixture::{DAY, Ran, Tree, json_lines, operation};
 use crate::require;
 
 const MINUTE: i64 = 60;
@@ -343,6 +343,167 @@ fn two_hundred_cycles_at_once_work_one_after_the_other() {
     let tree = tree();
     tree.config("[history]\nkeep = 1000\n");
     at_once(&tree, 200);
+}
+
+/// The tree as another user's, who is not root.
+fn given_away(tree: &Tree) -> u32 {
+    for entry in walkdir::WalkDir::new(tree.base()) {
+        std::os::unix::fs::lchown(entry.unwrap().path(), Some(4321), Some(4321)).unwrap();
+    }
+    4321
+}
+
+#[test]
+fn state_that_cannot_be_written_is_heard_of_also_with_quiet() {
+    if !require::root() {
+        return;
+    }
+    let tree = tree();
+    let old = tree.aged("models/old.pkl", b"weights", 30 * DAY);
+    fs::create_dir(tree.path(".sysopt")).unwrap();
+    let user = given_away(&tree);
+    std::os::unix::fs::chown(tree.path(".sysopt"), Some(0), Some(0)).unwrap();
+    let output = tree.as_user(user, &["-q", "cycle"]).output().unwrap();
+    let ran = Ran::from(output);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    assert!(
+        ran.stderr.contains("cannot write the state in '"),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains("Permission denied"), "{ran:?}");
+    assert!(!old.exists(), "the work is done");
+}
+
+#[test]
+fn state_that_cannot_be_read_is_not_written_over() {
+    if !require::root() {
+        return;
+    }
+    let tree = tree();
+    assert_eq!(tree.run(&["cycle"]).code, Some(0));
+    let path = tree.path(".sysopt/state.json");
+    let before = fs::read(&path).unwrap();
+    let user = given_away(&tree);
+    std::os::unix::fs::chown(&path, Some(0), Some(0)).unwrap();
+    for command in [&["cycle"][..], &["rotate-logs"]] {
+        let ran = Ran::from(tree.as_user(user, command).output().unwrap());
+        assert_eq!(ran.code, Some(3), "{ran:?}");
+        assert!(ran.stderr.contains("cannot read the state in '"), "{ran:?}");
+        assert_eq!(fs::read(&path).unwrap(), before);
+    }
+    let ran = Ran::from(tree.as_user(user, &["status"]).output().unwrap());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+}
+
+/// Not what a run through it could make of another's file.
+#[test]
+fn a_state_that_is_a_link_is_set_aside() {
+    let tree = tree();
+    let other = tree.write("other", "precious");
+    fs::create_dir(tree.path(".sysopt")).unwrap();
+    for name in ["state.json", "history.jsonl"] {
+        symlink(&other, tree.path(".sysopt").join(name)).unwrap();
+    }
+    let (ran, report) = tree.json(&["cycle"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let warnings = report["warnings"].to_string();
+    assert!(warnings.contains("state.json.corrupt-"), "{warnings}");
+    assert!(warnings.contains("history.jsonl.corrupt-"), "{warnings}");
+    assert_eq!(fs::read_to_string(&other).unwrap(), "precious");
+    assert_eq!(state(&tree)["totals"]["cycles"], 1);
+    assert_eq!(json_lines(&tree.path(".sysopt/history.jsonl")).len(), 1);
+}
+
+#[test]
+fn a_cycle_whose_line_is_written_and_whose_state_is_not_has_ended() {
+    let tree = tree();
+    tree.aged("models/old.pkl", b"weights", 30 * DAY);
+    remember(&tree, &json!({ "consecutive_failures": 2 }));
+    assert_eq!(tree.run(&["cycle"]).code, Some(0));
+    let ended = state(&tree);
+    // As a run leaves them that is killed in between.
+    remember(
+        &tree,
+        &json!({ "consecutive_failures": 2, "attempt": ended["last_cycle"]["timestamp"] }),
+    );
+    let status = tree.json(&["status"]).1;
+    assert_eq!(status["last_cycle"]["outcome"], "success", "{status:#}");
+    assert_eq!(status["consecutive_failures"], 0);
+    let (ran, report) = tree.json(&["cycle"]);
+    assert_eq!(report["outcome"], "skipped", "{ran:?}");
+    assert!(
+        report["warnings"]
+            .to_string()
+            .contains("taken from history.jsonl")
+    );
+    tree.json(&["cycle", "--force"]);
+    let after = state(&tree);
+    assert_eq!(after["totals"]["cycles"], 2, "{after:#}");
+    assert_eq!(after["totals"]["items_processed"], 1);
+    assert!(after["attempt"].is_null());
+    // One that began in the same second is another: its line is not there.
+    let mut then = after.clone();
+    then["attempt"] = then["last_cycle"]["timestamp"].clone();
+    fs::write(tree.path(".sysopt/state.json"), then.to_string()).unwrap();
+    let status = tree.json(&["status"]).1;
+    assert_eq!(status["last_cycle"]["outcome"], "crashed", "{status:#}");
+    assert_eq!(status["total_cycles"], 2);
+}
+
+#[test]
+fn the_history_is_a_table_and_an_overdue_cycle_is_told() {
+    let tree = tree();
+    for _ in 0..3 {
+        assert_eq!(tree.run(&["cycle", "--force"]).code, Some(0));
+    }
+    let ran = tree.run(&["status", "--history", "2"]);
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    let head = lines
+        .iter()
+        .position(|line| line.starts_with("history"))
+        .unwrap();
+    assert_eq!(lines.len(), head + 3, "{ran:?}");
+    let column = |name: &str| lines[head].find(name).unwrap();
+    for row in &lines[head + 1..] {
+        assert_eq!(row.find("cycle"), Some(column("command")), "{ran:?}");
+        assert_eq!(row.find("success"), Some(column("outcome")), "{ran:?}");
+        assert!(row.contains("100 %"), "{ran:?}");
+    }
+    assert!(!ran.stdout.contains("overdue"), "{ran:?}");
+    for (hours, words) in [(1, "next is due now"), (3, "overdue by")] {
+        remember(
+            &tree,
+            &json!({ "last_cycle": { "timestamp": ago(hours * HOUR - 60), "outcome": "success" } }),
+        );
+        let ran = tree.run(&["--color", "always", "status"]);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        assert!(ran.stdout.contains(words), "{hours}: {ran:?}");
+    }
+}
+
+/// Its place does not depend on where sysopt is started.
+#[test]
+fn the_state_of_a_users_configuration_without_a_base_is_at_home() {
+    let tree = tree();
+    fs::remove_file(tree.path("sysopt.toml")).unwrap();
+    let cache = tree.path("cache");
+    let place = tree.home().join(".config/sysopt");
+    fs::create_dir_all(&place).unwrap();
+    let text = format!("[cache]\ndirectories = ['{}']\n", cache.display());
+    fs::write(place.join("sysopt.toml"), text).unwrap();
+    let ran = tree.run(&["cycle"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
+    assert!(!tree.path(".sysopt").exists());
+    let state = tree.home().join(".local/state/sysopt");
+    assert!(state.join("state.json").exists());
+    let output = tree
+        .command(&["--format", "json", "cycle"])
+        .current_dir(&cache)
+        .output();
+    let report = Ran::from(output.unwrap()).report();
+    assert_eq!(report["outcome"], "skipped", "the same state: {report:#}");
+    let shown = tree.run(&["config"]).stdout;
+    assert!(shown.contains(state.to_str().unwrap()), "{shown}");
 }
 
 fn promtool(metrics: &[u8]) {
