@@ -1,6 +1,7 @@
 //! A run that is killed while it takes away the head of a log is completed by the next: with the
 //! writers still at work, every line is there once.
 
+use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -39,10 +40,21 @@ fn configure(tree: &Tree, mode: &str) {
 
 /// Runs sysopt so that it is killed before the Nth call of that name.
 fn killed_at(tree: &Tree, call: &str, number: usize) -> Ran {
+    let kill = format!("inject={call}:signal=KILL:when={number}");
+    traced(tree, &["-e", &format!("trace={call}"), "-e", &kill])
+}
+
+/// Runs sysopt so that the Nth call of that name is refused.
+fn refused_at(tree: &Tree, (call, number): &(String, usize), error: &str) -> Ran {
+    let refuse = format!("inject={call}:error={error}:when={number}");
+    traced(tree, &["-e", &format!("trace={call}"), "-e", &refuse])
+}
+
+/// Runs sysopt under strace, which leaves what it saw beside the base.
+fn traced(tree: &Tree, options: &[&str]) -> Ran {
     let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-o", "/dev/null"]);
-    command.args(["-e", &format!("trace={call}")]);
-    command.args(["-e", &format!("inject={call}:signal=KILL:when={number}")]);
+    command.args(["-f", "-qq", "-o"]);
+    command.arg(tree.outside().join("trace")).args(options);
     command.arg(env!("CARGO_BIN_EXE_sysopt"));
     tree.prepare(&mut command, &["--threads", "1", "rotate-logs"]);
     Ran::from(command.output().unwrap())
@@ -160,6 +172,86 @@ fn many_rotations_killed_at_random_moments_are_completed() {
             at_random(&tree, writers, 40);
         }
     }
+}
+
+/// The calls of a rotation from that on which takes the head away, each with its number among those
+/// of its name.
+fn calls_from(tree: &Tree, first: &str) -> Vec<(String, usize)> {
+    let ran = traced(tree, &[]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let text = fs::read(tree.outside().join("trace")).unwrap();
+    let text = String::from_utf8_lossy(&text);
+    let mut numbers = HashMap::new();
+    let all = text.lines().filter_map(|line| {
+        let call = line.split_once('(')?.0.split_whitespace().last()?;
+        let number = numbers.entry(call.to_owned()).or_default();
+        *number += 1;
+        Some((call.to_owned(), *number))
+    });
+    all.skip_while(|(call, _)| call != first).collect()
+}
+
+/// A rotation is refused at each call from that on which takes the head away: whatever becomes of
+/// it, no line is lost.
+fn refused_from(first: &str, due: impl Fn() -> Tree) {
+    const CALLS: [&str; 12] = [
+        "fallocate",
+        "ftruncate",
+        "fsync",
+        "statx",
+        "openat",
+        "fchmod",
+        "fchown",
+        "renameat",
+        "renameat2",
+        "unlinkat",
+        "lseek",
+        "flock",
+    ];
+    let calls = calls_from(&due(), first).into_iter();
+    let points: Vec<_> = calls
+        .filter(|(call, _)| CALLS.contains(&call.as_str()))
+        .collect();
+    assert!(points.len() > 5, "{points:?}");
+    let all = lines("app", 40_000);
+    for point in points {
+        // Errors that the next run would meet as well.
+        for error in ["EACCES", "EOPNOTSUPP"] {
+            let tree = due();
+            let ran = refused_at(&tree, &point, error);
+            let what = format!("{point:?} {error}: {ran:?} {:?}", tree.files());
+            assert!(written(&tree) == all, "{what}");
+            completes(&tree, &what);
+            assert!(written(&tree) == all, "{what}");
+        }
+    }
+}
+
+/// All that was written to the log, which may begin with a hole.
+fn written(tree: &Tree) -> Vec<u8> {
+    let mut stream = tree.stream("logs/app.log");
+    stream.retain(|byte| *byte != 0);
+    stream
+}
+
+fn is_due(tree: Tree, mode: &str) -> Tree {
+    configure(&tree, mode);
+    tree.aged("logs/app.log", lines("app", 40_000), HOUR);
+    tree
+}
+
+/// What another run would be refused too is taken back: but only while the log has all its lines.
+#[test]
+fn a_rotation_refused_after_the_head_is_gone_keeps_the_rotated_file() {
+    if !ready(a_rotation_refused_after_the_head_is_gone_keeps_the_rotated_file) {
+        return;
+    }
+    refused_from("fallocate", || is_due(Tree::new(), "copy-truncate"));
+    let filesystem = Tmpfs::new(64 << 20);
+    refused_from("fallocate", || is_due(Tree::on(&filesystem), "punch"));
+    refused_from("ftruncate", || {
+        is_due(Tree::on(&filesystem), "copy-truncate")
+    });
 }
 
 /// A log whose rotation was killed before it was punched (1) or collapsed (2).

@@ -12,16 +12,16 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 
 use super::record::Record;
-use super::step::{self, Found, Halt, Step, entry_of, vanished};
+use super::step::{Found, Halt, Step, entry_of, vanished};
 use super::{Run, Surroundings, disk, with};
 use crate::fs::collapse;
 use crate::fs::compress::{self, Watch, forget_pages};
-use crate::fs::dir::{self, Seen};
+use crate::fs::dir;
 use crate::fs::lease::{self, Use};
 use crate::fs::part::Part;
 use crate::fs::temporary::{Temporary, times};
 use crate::plan::action::{Cut, Subject};
-use crate::plan::cutting::{Cutting, Intent, Stage};
+use crate::plan::cutting::{Cutting, Intent};
 use crate::plan::host::{Hold, Holder};
 use crate::plan::policy::Codec;
 
@@ -75,7 +75,7 @@ impl Run<'_> {
         let overwritten = writers.iter().any(|holder| holder.hold == Hold::Write);
         let released = match self.release(&found, &file, record, overwritten) {
             Err(Halt::Failed(error)) if will_never_do(&error) => {
-                undo(&found, &to, &stored)?;
+                self.take_back(&found, &file, &stored)?;
                 return Err(Halt::Failed(error));
             }
             other => other?,
@@ -165,19 +165,6 @@ fn will_never_do(error: &io::Error) -> bool {
             | io::ErrorKind::PermissionDenied
             | io::ErrorKind::ExecutableFileBusy
     )
-}
-
-/// Takes back a rotation of which the log has lost nothing yet.
-fn undo(found: &Found<'_>, to: &OsStr, made: &Seen) -> Result<(), Halt> {
-    let parent = &*found.parent;
-    let record = Record::take_over(parent, found.name)?;
-    if record.intent.stage == Stage::Archived
-        && dir::look(parent, to)?.identity() == made.identity()
-    {
-        step::unlink(parent, to)?;
-        record.end(parent)?;
-    }
-    Ok(())
 }
 
 fn packed_name(cut: &Cut) -> OsString {

@@ -9,11 +9,11 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;
 
 use super::record::Record;
-use super::step::{Found, Halt, Step, entry_of, vanished};
+use super::step::{self, Found, Halt, Step, entry_of, vanished};
 use super::{Run, disk, with};
 use crate::fs::collapse;
 use crate::fs::compress::{self, CHUNK, Watch, forget_pages};
-use crate::fs::dir;
+use crate::fs::dir::{self, Seen};
 use crate::plan::action::Subject;
 use crate::plan::cutting::{Cutting, Intent, Stage};
 use crate::plan::host::Hold;
@@ -70,7 +70,7 @@ impl Run<'_> {
         }
         let mut released = Released::default();
         if intent.stage == Stage::Archived {
-            if compare && !self.is_kept(found, file, &intent)? {
+            if compare && !self.is_kept(found, file, &intent, Holes::AreGivenBack)? {
                 record.end(parent)?;
                 return Ok(Released::noted(
                     "its head is not what was rotated any more, so it stays",
@@ -95,15 +95,36 @@ impl Run<'_> {
         Ok(released)
     }
 
-    /// Whether all of the log's head is in the rotated file, but for blocks that are a hole
-    /// already.
-    fn is_kept(&self, found: &Found<'_>, file: &File, intent: &Intent) -> Result<bool, Halt> {
+    /// Takes back a rotation of which the log has lost nothing; of another the rotated file and the
+    /// record stay, and the next run goes on from there.
+    pub fn take_back(&self, found: &Found<'_>, file: &File, made: &Seen) -> Result<(), Halt> {
+        let parent = &*found.parent;
+        let record = Record::take_over(parent, found.name)?;
+        let to = record.intent.to(found.name);
+        if record.intent.stage == Stage::Archived
+            && dir::look(parent, &to)?.identity() == made.identity()
+            && self.is_kept(found, file, &record.intent, Holes::AreData)?
+        {
+            step::unlink(parent, &to)?;
+            record.end(parent)?;
+        }
+        Ok(())
+    }
+
+    /// Whether all of the log's head is in the rotated file.
+    fn is_kept(
+        &self,
+        found: &Found<'_>,
+        file: &File,
+        intent: &Intent,
+        holes: Holes,
+    ) -> Result<bool, Halt> {
         let (stored, _) = match dir::open_file(&*found.parent, &intent.to(found.name)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             other => other?,
         };
         let stop = || self.surroundings.stop();
-        match is_in(file, intent, &stored, &stop) {
+        match is_in(file, intent, &stored, holes, &stop) {
             Err(error) if compress::is_stopped(&error) => Err(Halt::Stopped),
             // It does not decode, or the log ends before: it is not what was rotated.
             Err(error) if error.raw_os_error().is_none() => Ok(false),
@@ -197,8 +218,23 @@ fn give_back(log: &File, cut: u64) -> Result<i64, Halt> {
     Ok(disk(before.saturating_mul(512)) - disk(after.saturating_mul(512)))
 }
 
-/// Whether each block of the log's head is in the stored file at its place, or reads as zeros.
-fn is_in(file: &File, intent: &Intent, stored: &File, stop: &dyn Fn() -> bool) -> io::Result<bool> {
+/// What blocks of a log's head are that read as zeros.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holes {
+    /// A killed run punched them.
+    AreGivenBack,
+    /// Nothing was punched yet.
+    AreData,
+}
+
+/// Whether each block of the log's head is in the stored file at its place.
+fn is_in(
+    file: &File,
+    intent: &Intent,
+    stored: &File,
+    holes: Holes,
+    stop: &dyn Fn() -> bool,
+) -> io::Result<bool> {
     const BLOCK: usize = 4096;
     let mut decoder = compress::decoder(stored, intent.codec())?;
     let (mut ours, mut theirs) = (vec![0; CHUNK], vec![0; CHUNK]);
@@ -214,7 +250,8 @@ fn is_in(file: &File, intent: &Intent, stored: &File, stop: &dyn Fn() -> bool) -
             .chunks(BLOCK)
             .zip(theirs[..count].chunks(BLOCK));
         for (ours, theirs) in blocks {
-            if ours != theirs && ours.iter().any(|byte| *byte != 0) {
+            let given_back = || holes == Holes::AreGivenBack && ours.iter().all(|byte| *byte == 0);
+            if ours != theirs && !given_back() {
                 return Ok(false);
             }
         }
