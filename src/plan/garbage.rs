@@ -86,6 +86,9 @@ pub fn plan(
     tally.reported(inventory, evidence);
     emit(&mut plan, inventory, deletes);
     plan.metadata = tally.metadata(inventory, evidence);
+    if let unseen @ 1.. = tally.unseen() {
+        plan.warnings.push(scope::unseen_warning(unseen));
+    }
     plan
 }
 

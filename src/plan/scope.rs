@@ -27,6 +27,24 @@ pub fn begin(operation: Operation, inventory: &Inventory, role: Role) -> Operati
     plan
 }
 
+/// Says how many items that were due stay because nobody can tell who uses them.
+pub fn warn_of_unseen(plan: &mut OperationPlan) {
+    let unseen = plan.kept.iter().filter(|kept| kept.reason == Keep::Unseen);
+    let count = unseen.count() as u64;
+    if count > 0 {
+        plan.warnings.push(unseen_warning(count));
+    }
+}
+
+/// The words of [`warn_of_unseen`].
+#[must_use]
+pub fn unseen_warning(count: u64) -> String {
+    format!(
+        "nothing here tells who uses a file (there is no /proc to look at): what may be in use \
+         stays, {count} of what was due"
+    )
+}
+
 /// By directory: whether it, or one above it, is one that sysopt makes or removes.
 #[must_use]
 pub fn in_the_making(inventory: &Inventory) -> Vec<bool> {

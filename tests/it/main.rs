@@ -45,4 +45,5 @@ mod schedule;
 mod streams;
 mod sweep;
 mod traps;
+mod unseen;
 mod writers;

@@ -219,6 +219,10 @@ impl<'a> Holding<'a> {
                 continue;
             };
             match *verdict {
+                Verdict::Expire(_) if !sees(survey) => {
+                    let version = &survey.inventory.archives[archive].versions[number];
+                    keep_version(plan, version, &Keep::Unseen);
+                }
                 Verdict::Expire(cause) => expired.push((at, cause)),
                 Verdict::Keep(stay) => {
                     let keep = match (stay, &copy.stays) {
@@ -285,7 +289,7 @@ impl<'a> Holding<'a> {
         plan: &mut OperationPlan,
     ) {
         let kept = self.copies.iter().zip(verdicts);
-        let kept = kept.filter(|(_, verdict)| matches!(verdict, Verdict::Keep(_)));
+        let kept = kept.filter(|(_, verdict)| matches!(verdict, Verdict::Keep(_)) || !sees(survey));
         let bytes: u64 = kept.map(|(copy, _)| copy.bytes).sum();
         let Some(limit) = survey
             .policy
@@ -362,6 +366,11 @@ impl<'a> Holding<'a> {
         let last = self.arrivals.iter().flatten().copied().max();
         last.filter(|_| before <= limit)
     }
+}
+
+/// Whether there was anything to tell who uses a version.
+fn sees(survey: &Survey) -> bool {
+    survey.inventory.open.visibility.looked
 }
 
 fn protection(survey: &Survey, version: &Stored, again: bool) -> Option<Keep> {
