@@ -15,6 +15,7 @@ mod command_line;
 mod config;
 mod crash_cache;
 mod crash_cycle;
+mod crash_garbage;
 mod crash_logs;
 mod crash_models;
 mod crash_units;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::fixture::{DAY, HOUR, Tree, kept, lines, mount, operation, statuses};
+use crate::fixture::{DAY, HOUR, Shot, Tree, kept, lines, mount, operation, statuses};
 use crate::require;
 
 /// Whether nothing tells. A portable build never knows; any other is run where `/proc` is hidden.
@@ -41,6 +41,16 @@ fn due() -> Tree {
     tree
 }
 
+/// All but the state and the configuration, which a run reads.
+fn data(tree: &Tree) -> Shot {
+    let mut all = tree.snapshot();
+    all.retain(|path, _| {
+        let own = path.as_os_str().is_empty() || path == Path::new("sysopt.toml");
+        !own && !path.starts_with(".sysopt")
+    });
+    all
+}
+
 fn warned(report: &Value, name: &str) -> bool {
     let warnings = report["warnings"].as_array().unwrap().iter();
     let own = operation(report, name)["metadata"]["warnings"].as_array();
@@ -54,7 +64,8 @@ fn what_is_due_stays_as_it_is_and_the_report_says_why() {
         return;
     }
     let tree = due();
-    let before = tree.snapshot();
+    tree.aged("models/archived/rf_20250809.pkl", b"by hand", 60 * DAY);
+    let before = data(&tree);
     for args in [&["-n"][..], &[]] {
         let args = [args, &["-v", "cycle", "--force"]].concat();
         let (ran, report) = tree.json(&args);
@@ -66,6 +77,7 @@ fn what_is_due_stays_as_it_is_and_the_report_says_why() {
             ("log_rotation", "logs/a.log-20260101T000000Z"),
             ("log_rotation", "logs/a.log-20260102T000000Z"),
             ("model_archiving", "models/m.pkl"),
+            ("model_archiving", "models/archived/rf_20250809.pkl"),
         ] {
             let kept = kept(&report, name);
             let why = kept.get(path).map(String::as_str);
@@ -81,8 +93,7 @@ fn what_is_due_stays_as_it_is_and_the_report_says_why() {
             assert_eq!(classes[class]["skipped"]["unseen"], 1, "{classes:#}");
         }
     }
-    fs::remove_dir_all(tree.path(".sysopt")).unwrap();
-    assert!(tree.snapshot() == before, "{:#?}", tree.files());
+    assert!(data(&tree) == before, "{:#?}", tree.files());
 }
 
 #[test]
@@ -93,15 +104,23 @@ fn what_loses_nothing_whoever_has_the_file_is_done() {
     let tree = due();
     tree.aged("temp/.sysopt-1-1.tmp", b"half", 2 * HOUR);
     // Asked for by name: whoever writes goes on in a file that stays.
-    let args = ["rotate-logs", "--mode", "rename", "--compress", "none"];
+    let args = ["rotate-logs", "--mode", "rename"];
     let (ran, report) = tree.json(&args);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(statuses(&report, "log_rotation"), ["done"], "{report:#}");
     assert_eq!(fs::read(tree.path("logs/app.log")).unwrap(), b"");
     assert!(tree.stream("logs/app.log") == lines("line", 20_000));
+    let rotated = tree.rotated("logs/app.log");
+    let name = rotated[0].to_str().unwrap();
+    assert!(name.ends_with('Z'), "{name} may be written to still");
     // Nobody holds the lock of a run on it.
     let (ran, report) = tree.json(&["cycle", "--force", "--only", "garbage"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(statuses(&report, "garbage_collection"), ["done"]);
     assert_eq!(tree.names("temp"), ["__pycache__", "x.tmp"]);
+    // What is made anew is nobody's yet.
+    tree.aged("models/archived/rf_20250809.pkl", b"by hand", 60 * DAY);
+    let (ran, report) = tree.json(&["-C", ".", "restore-models", "rf_20250809.pkl"]);
+    assert_eq!(ran.code, Some(0), "{report:#}");
+    assert_eq!(fs::read(tree.path("models/rf.pkl")).unwrap(), b"by hand");
 }

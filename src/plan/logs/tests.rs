@@ -660,6 +660,9 @@ fn without_a_process_table_only_what_loses_no_line_is_done() {
         assert_eq!(code(&plan, log), expected, "{mode:?}");
         assert_eq!(plan.actions.len(), usize::from(expected.is_none()));
         assert_eq!(plan.warnings.len(), usize::from(expected.is_some()));
+        if let Some(Task::Rotate(rotate)) = plan.actions.first().map(|action| &action.task) {
+            assert_eq!(rotate.compress, Codec::None);
+        }
     }
 }
 
