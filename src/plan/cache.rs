@@ -47,24 +47,35 @@ pub fn plan(
     let units = Units::collect(inventory, &rules, &mut plan);
     let mut ledger = Ledger::open(policy, inventory, claims);
     let causes = ledger.choose(&units, clock);
+    let seen = inventory.open.visibility.looked;
+    if !seen {
+        // What was chosen stays.
+        ledger = Ledger::open(policy, inventory, claims);
+    }
     let mut emptied = Emptied::new(inventory);
     let chosen = causes.iter().filter(|cause| cause.is_some()).count();
     plan.actions.reserve_exact(chosen);
     for (unit, cause) in units.order.iter().zip(&causes) {
         match cause {
-            Some(cause) => evict(&mut plan, &mut emptied, &units, *unit, *cause, clock.now),
-            None => {
-                for id in units.members(unit) {
-                    plan.keep(Subject::Entry(*id), Keep::WithinBudget);
-                }
+            Some(cause) if seen => {
+                evict(&mut plan, &mut emptied, &units, *unit, *cause, clock.now);
             }
+            Some(_) => stay(&mut plan, &units, *unit, &Keep::Unseen),
+            None => stay(&mut plan, &units, *unit, &Keep::WithinBudget),
         }
     }
     emptied.remove(&mut plan);
     let freed = ledger.freed.saturating_add(plan.directory_bytes(inventory));
     plan.estimate = Some(i64::try_from(freed).unwrap_or(i64::MAX));
     figures::describe(&mut plan, inventory, &ledger);
+    scope::warn_of_unseen(&mut plan);
     plan
+}
+
+fn stay(plan: &mut OperationPlan, units: &Units, unit: EntryId, keep: &Keep) {
+    for id in units.members(&unit) {
+        plan.keep(Subject::Entry(*id), keep.clone());
+    }
 }
 
 fn evict(

@@ -54,6 +54,7 @@ pub fn of(
         Keep::InUse(held) | Keep::Writer(held) | Keep::Locked(held) => {
             Due::when(format!("when pid {} lets go of it", held.pid))
         }
+        Keep::Unseen => Due::when("where there is a /proc to look at"),
         Keep::LinkedElsewhere | Keep::SeveralLinks => Due::when("when its other names are gone"),
         Keep::ClockJumped => Due::when("with --force"),
         Keep::BelowSize(_) | Keep::Empty => live_log(policies, inventory, id, reason),

@@ -87,6 +87,9 @@ pub fn plan(
     emit(&mut plan, inventory, deletes);
     plan.metadata = tally.metadata(inventory, evidence);
     plan.message = held(inventory, plan.actions.is_empty());
+    if let unseen @ 1.. = tally.unseen() {
+        plan.warnings.push(scope::unseen_warning(unseen));
+    }
     plan
 }
 

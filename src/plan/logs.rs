@@ -71,6 +71,7 @@ pub fn plan(
     plan.estimate = estimate::bytes(&survey, &decided, &fates);
     describe(&mut plan, &survey, &decided);
     emit(&mut plan, &survey, decided, fates);
+    scope::warn_of_unseen(&mut plan);
     plan
 }
 

@@ -27,6 +27,7 @@ use super::entry::{AtimeMode, EntryId, Inventory, Kind, Role, Walk};
 use super::family::Family;
 use super::policy::{AgeBy, Codec, ModelsPolicy};
 use super::reason::Keep;
+use super::scope;
 use super::time::Clock;
 use crate::plan::readable;
 use destination::{Names, archived_names};
@@ -62,6 +63,7 @@ pub fn plan(
     plan.metadata.insert("candidates", json!(found.due.len()));
     plan.warnings.extend(super::archive::unnamed(inventory));
     describe(policy, inventory, &mut plan);
+    scope::warn_of_unseen(&mut plan);
     plan
 }
 

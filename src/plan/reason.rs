@@ -159,6 +159,8 @@ pub enum Keep {
     LinkedElsewhere,
     /// A process has it open or mapped.
     InUse(Box<HeldBy>),
+    /// Nothing tells whether a process has it: there is no process table to look at.
+    Unseen,
     /// A process has a `flock` on it or on a directory above.
     Locked(Box<HeldBy>),
     /// `CACHEDIR.TAG`, lock or pid file.
@@ -430,6 +432,7 @@ impl Keep {
             Self::SysoptTemporary => "sysopt_temporary",
             Self::LinkedElsewhere => "linked_elsewhere",
             Self::InUse(_) => "in_use",
+            Self::Unseen => "unseen",
             Self::Locked(_) => "locked",
             Self::Marker => "marker",
             Self::Database => "database",
@@ -516,6 +519,7 @@ impl Keep {
             Self::State => "belongs to sysopt's state",
             Self::SysoptTemporary => "a temporary file of sysopt",
             Self::LinkedElsewhere => "has other names that stay, so nothing would be freed",
+            Self::Unseen => "whether anyone uses it cannot be seen here, without /proc",
             Self::Marker => "a marker, lock or pid file",
             Self::Database => "a database",
             Self::RotatedLog => "a rotated log",

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::action::{Operation, OperationPlan, Subject};
-use super::entry::{DirId, EntryId, Inventory, Role};
+use super::entry::{DirId, EntryId, Inventory, Problem, Role};
 use super::names::is_own_temporary;
 use super::policy::Globs;
 use super::reason::Keep;
@@ -25,6 +25,50 @@ pub fn begin(operation: Operation, inventory: &Inventory, role: Role) -> Operati
         }
     }
     plan
+}
+
+/// What could not be read in the directories of operations that this run leaves out is told by
+/// garbage collection, which searches them all.
+pub fn tell_the_rest(plans: &mut [OperationPlan], inventory: &Inventory) {
+    let told = |role| plans.iter().any(|plan| tells(plan.operation, role));
+    let problems = inventory.problems.iter();
+    let untold = problems.filter(|problem| !told(inventory.root(problem.root).role));
+    let untold: Vec<Problem> = untold.cloned().collect();
+    let garbage = plans
+        .iter_mut()
+        .find(|plan| plan.operation == Operation::GarbageCollection);
+    if let Some(plan) = garbage {
+        plan.problems.extend(untold);
+    }
+}
+
+/// Whether an operation tells what could not be read in directories of a role.
+const fn tells(operation: Operation, role: Role) -> bool {
+    matches!(
+        (operation, role),
+        (Operation::GarbageCollection, Role::Garbage)
+            | (Operation::CacheCleanup, Role::Cache)
+            | (Operation::LogRotation, Role::Logs)
+            | (Operation::ModelArchiving, Role::Models | Role::Archive)
+    )
+}
+
+/// Says how many items that were due stay because nobody can tell who uses them.
+pub fn warn_of_unseen(plan: &mut OperationPlan) {
+    let unseen = plan.kept.iter().filter(|kept| kept.reason == Keep::Unseen);
+    let count = unseen.count() as u64;
+    if count > 0 {
+        plan.warnings.push(unseen_warning(count));
+    }
+}
+
+/// The words of [`warn_of_unseen`].
+#[must_use]
+pub fn unseen_warning(count: u64) -> String {
+    format!(
+        "nothing here tells who uses a file (there is no /proc to look at): what may be in use \
+         stays, {count} of what was due"
+    )
 }
 
 /// By directory: whether it, or one above it, is one that sysopt makes or removes.
@@ -94,6 +138,37 @@ fn matches_directory(inventory: &Inventory, globs: &Globs, id: DirId) -> bool {
 mod tests {
     use super::super::testing::{Tree, file};
     use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_told_once_whichever_operations_run() {
+        use Operation::{CacheCleanup, GarbageCollection, LogRotation};
+        let mut tree = Tree::new();
+        for (role, shown) in [(Role::Cache, "cache"), (Role::Garbage, "temp")] {
+            let root = tree.root(role, shown);
+            tree.inventory.problems.push(Problem {
+                root,
+                path: shown.into(),
+                error: "Input/output error".to_owned(),
+            });
+        }
+        let table: [(&[Operation], &[usize]); 3] = [
+            (&[GarbageCollection, CacheCleanup], &[1, 1]),
+            (&[GarbageCollection, LogRotation], &[2, 0]),
+            // Nobody looked for garbage.
+            (&[CacheCleanup], &[1]),
+        ];
+        for (operations, expected) in table {
+            let begun = |operation: &Operation| match operation {
+                CacheCleanup => begin(*operation, &tree.inventory, Role::Cache),
+                LogRotation => begin(*operation, &tree.inventory, Role::Logs),
+                _ => begin(*operation, &tree.inventory, Role::Garbage),
+            };
+            let mut plans: Vec<OperationPlan> = operations.iter().map(begun).collect();
+            tell_the_rest(&mut plans, &tree.inventory);
+            let told: Vec<usize> = plans.iter().map(|plan| plan.problems.len()).collect();
+            assert_eq!(told, expected, "{operations:?}");
+        }
+    }
 
     #[test]
     fn a_pattern_that_matches_a_directory_excludes_what_is_below() {

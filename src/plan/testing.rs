@@ -89,6 +89,7 @@ impl Tree {
         let mut inventory = Inventory::default();
         inventory.filesystems = vec![filesystem(1)];
         inventory.uid = UID;
+        inventory.open.visibility.looked = true;
         Self {
             inventory,
             rows: HashMap::new(),

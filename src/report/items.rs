@@ -32,6 +32,7 @@ fn matters(keep: &Keep) -> bool {
             used && times.modified >= times.limit
         }
         Keep::InUse(_)
+        | Keep::Unseen
         | Keep::Locked(_)
         | Keep::Marked(_)
         | Keep::Writer(_)

@@ -16,7 +16,7 @@ use crate::plan::outcome::Outcome;
 use crate::plan::policy::Policies;
 use crate::plan::processes::{Observed, ProcessTable, Remembered, Sample};
 use crate::plan::time::{Clock, Time};
-use crate::plan::{agents, cache, clock, garbage, logs, models, processes};
+use crate::plan::{agents, cache, clock, garbage, logs, models, processes, scope};
 use crate::signal::Signals;
 use crate::system;
 
@@ -156,6 +156,7 @@ pub fn plan_all(
         let detected = agents::detect(&basis.policies.agents, &basis.host.table);
         agents::annotate(&mut plans, &detected);
     }
+    scope::tell_the_rest(&mut plans, inventory);
     plans
 }
 

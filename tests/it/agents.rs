@@ -92,6 +92,7 @@ fn hoarder() -> String {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it reads the process table")]
 fn an_agent_that_handles_the_signal_gives_memory_back_and_one_that_does_not_lives_on() {
     if !require::own_machine(
         an_agent_that_handles_the_signal_gives_memory_back_and_one_that_does_not_lives_on,
@@ -137,6 +138,7 @@ fn an_agent_that_handles_the_signal_gives_memory_back_and_one_that_does_not_live
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it reads the process table")]
 fn figures_of_one_agent_are_never_those_of_another_that_could_not_be_asked() {
     if !require::own_machine(
         figures_of_one_agent_are_never_those_of_another_that_could_not_be_asked,
@@ -179,6 +181,7 @@ fn figures_of_one_agent_are_never_those_of_another_that_could_not_be_asked() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it reads the process table")]
 fn roots_signal_is_not_for_a_process_of_another_user() {
     if !require::own_machine(roots_signal_is_not_for_a_process_of_another_user)
         || !require::tool("python3")
@@ -205,6 +208,7 @@ fn roots_signal_is_not_for_a_process_of_another_user() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it reads the process table")]
 fn the_pace_file_is_written_and_read_by_a_python_agent() {
     let tree = Tree::new();
     tree.config("[agents]\npace_file = \"run/pace.json\"\n");
@@ -236,6 +240,7 @@ fn the_pace_file_is_written_and_read_by_a_python_agent() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it reads the process table")]
 fn an_agent_is_shown_with_its_children_files_zombies_and_without_its_secrets() {
     if !require::own_machine(
         an_agent_is_shown_with_its_children_files_zombies_and_without_its_secrets,
@@ -318,6 +323,7 @@ fn an_agent_is_shown_with_its_children_files_zombies_and_without_its_secrets() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it reads the process table")]
 fn figures_since_the_last_run_are_there_from_the_second_on() {
     if !require::tool("python3") {
         return;
@@ -344,6 +350,7 @@ fn figures_since_the_last_run_are_there_from_the_second_on() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it reads the process table")]
 fn another_user_sees_less_and_says_so() {
     if !require::own_machine(another_user_sees_less_and_says_so) || !require::tool("python3") {
         return;

@@ -37,6 +37,7 @@ fn evicted(report: &serde_json::Value) -> Vec<String> {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn the_least_recently_used_go_first_down_to_the_threshold() {
     let tree = Tree::new();
     tree.config("[cache]\nmax_size = '100KiB'\ncleanup_threshold = 0.8\n");
@@ -65,6 +66,7 @@ fn the_least_recently_used_go_first_down_to_the_threshold() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn nothing_used_lately_goes_and_the_report_says_what_is_missing() {
     let tree = Tree::new();
     tree.config("[cache]\nmax_size = '8KiB'\ncleanup_threshold = 1.0\n");
@@ -92,6 +94,7 @@ fn nothing_used_lately_goes_and_the_report_says_what_is_missing() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn what_is_no_regular_file_stays() {
     let tree = Tree::new();
     let treasure = tree.outside().join("treasure");
@@ -144,6 +147,7 @@ fn what_is_no_regular_file_stays() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn another_filesystem_is_not_entered() {
     if !require::own_machine(another_filesystem_is_not_entered) {
         return;
@@ -182,6 +186,7 @@ fn another_filesystem_is_not_entered() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn links_inside_go_together_and_links_outside_stay() {
     let tree = Tree::new();
     let before = used(tree.outside());
@@ -211,6 +216,7 @@ fn links_inside_go_together_and_links_outside_stay() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_sparse_file_counts_for_its_blocks() {
     let tree = Tree::new();
     tree.config("[cache]\nmax_size = '1MiB'\ncleanup_threshold = 1.0\n");
@@ -234,6 +240,7 @@ fn a_sparse_file_counts_for_its_blocks() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn directories_that_were_emptied_go_but_none_that_was_empty() {
     let tree = Tree::new();
     tree.aged("cache/deep/er/est/a", b"x", 9 * DAY);
@@ -265,6 +272,7 @@ fn directories_that_were_emptied_go_but_none_that_was_empty() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn nested_directories_have_one_owner_each() {
     let tree = Tree::new();
     // The defaults: models in a cache, a cache in the logs.
@@ -293,6 +301,7 @@ fn nested_directories_have_one_owner_each() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn bytes_freed_are_bytes_that_the_filesystem_gave_back() {
     if !require::own_machine(bytes_freed_are_bytes_that_the_filesystem_gave_back) {
         return;
@@ -337,6 +346,7 @@ fn a_dry_run_promises_what_a_run_gives() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_file_in_use_stays() {
     if !require::own_machine(a_file_in_use_stays) {
         return;
@@ -415,6 +425,7 @@ fn between_plan_and_apply(
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_file_that_vanishes_or_changes_after_the_plan_is_left_alone() {
     if !require::tool("strace") {
         return;

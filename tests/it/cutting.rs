@@ -52,6 +52,7 @@ fn prove(tree: &Tree, writers: Writers, rounds: usize) {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn trap_06_lines_written_while_a_log_is_rotated_are_not_lost() {
     if !require::tool("python3") || !can_collapse() {
         return;
@@ -63,6 +64,7 @@ fn trap_06_lines_written_while_a_log_is_rotated_are_not_lost() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn trap_06_a_writer_with_its_own_offset_loses_no_line_to_punch() {
     if !require::own_machine(trap_06_a_writer_with_its_own_offset_loses_no_line_to_punch) {
         return;
@@ -100,6 +102,7 @@ fn trap_06_twenty_rotations_under_many_writers() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_rotated_head_has_the_mode_owner_and_times_of_its_log() {
     if !require::root() || !can_collapse() {
         return;
@@ -154,6 +157,7 @@ fn a_rotated_head_has_the_mode_owner_and_times_of_its_log() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_writer_that_does_not_append_keeps_its_log_from_auto_and_copy_truncate() {
     if !require::own_machine(
         a_writer_that_does_not_append_keeps_its_log_from_auto_and_copy_truncate,
@@ -184,6 +188,7 @@ fn a_writer_that_does_not_append_keeps_its_log_from_auto_and_copy_truncate() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_writer_whom_proc_does_not_show_is_known_by_the_lease() {
     if !require::own_machine(a_writer_whom_proc_does_not_show_is_known_by_the_lease) {
         return;
@@ -205,6 +210,7 @@ fn a_writer_whom_proc_does_not_show_is_known_by_the_lease() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_log_that_can_only_be_appended_to_is_kept() {
     if !require::root() {
         return;
@@ -230,6 +236,7 @@ fn a_log_that_can_only_be_appended_to_is_kept() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn where_nothing_can_be_collapsed_only_the_mode_by_name_truncates_and_says_so() {
     if !require::own_machine(
         where_nothing_can_be_collapsed_only_the_mode_by_name_truncates_and_says_so,
@@ -265,6 +272,7 @@ fn where_nothing_can_be_collapsed_only_the_mode_by_name_truncates_and_says_so() 
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_log_that_was_punched_is_due_by_what_it_takes_and_goes_on_where_it_was_cut() {
     if !require::own_machine(
         a_log_that_was_punched_is_due_by_what_it_takes_and_goes_on_where_it_was_cut,
@@ -316,6 +324,7 @@ fn noise(bytes: usize) -> Vec<u8> {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn trap_12_the_pieces_of_a_log_on_a_full_disk_are_those_of_the_dry_run() {
     if !require::own_machine(trap_12_the_pieces_of_a_log_on_a_full_disk_are_those_of_the_dry_run) {
         return;
@@ -356,6 +365,7 @@ fn trap_12_the_pieces_of_a_log_on_a_full_disk_are_those_of_the_dry_run() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn trap_07_a_rotation_that_fails_on_a_full_disk_is_no_rotation() {
     if !require::own_machine(trap_07_a_rotation_that_fails_on_a_full_disk_is_no_rotation) {
         return;
@@ -399,6 +409,7 @@ fn trap_07_a_rotation_that_fails_on_a_full_disk_is_no_rotation() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn trap_10_a_directory_swapped_for_a_link_leads_nothing_astray() {
     if !require::root() || !can_collapse() {
         return;

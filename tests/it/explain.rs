@@ -27,6 +27,7 @@ fn rule(tree: &Tree, command: &[&str], path: &str) -> String {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_cache_file_is_told_its_rule_and_its_time() {
     let tree = Tree::new();
     tree.config("[cache]\nmax_size = '40KiB'\ncleanup_threshold = 1.0\nmax_age = '30d'\n");

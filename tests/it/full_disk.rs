@@ -177,6 +177,7 @@ fn at_each_level(filesystem: impl Fn() -> Tmpfs) {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn on_a_full_tmpfs_nothing_is_lost_and_what_frees_space_works() {
     if require::own_machine(on_a_full_tmpfs_nothing_is_lost_and_what_frees_space_works) {
         at_each_level(|| Tmpfs::new(4 << 20));
@@ -210,6 +211,7 @@ fn on_a_full_ext4_nothing_is_lost_and_what_frees_space_works() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn expired_files_go_from_a_disk_without_a_free_byte() {
     if !require::own_machine(expired_files_go_from_a_disk_without_a_free_byte) {
         return;

@@ -40,6 +40,7 @@ fn gone(report: &Value) -> Vec<String> {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn our_own_temporary_files_go_when_nobody_holds_them() {
     let tree = Tree::new();
     tree.aged("logs/.sysopt-1-0.tmp", vec![1; 9000], 2 * HOUR);
@@ -68,6 +69,7 @@ fn what_a_killed_run_left_among_the_books_goes_too() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn temporary_files_go_from_the_temporary_directories_alone() {
     let tree = Tree::new();
     let names = [
@@ -137,6 +139,7 @@ fn temporary_files_go_from_the_temporary_directories_alone() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn as_root_only_what_belongs_to_the_owner_of_its_directory_goes() {
     if !require::root() {
         return;
@@ -154,6 +157,7 @@ fn as_root_only_what_belongs_to_the_owner_of_its_directory_goes() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn bytecode_without_its_source_goes() {
     let tree = Tree::new();
     tree.write("models/pkg/here.py", "");
@@ -200,6 +204,7 @@ fn set_directory_age(path: &Path) {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn some_classes_are_only_reported_unless_asked_for() {
     let tree = opt_in();
     let before = tree.snapshot();
@@ -231,6 +236,7 @@ fn some_classes_are_only_reported_unless_asked_for() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn what_processes_hold_is_reported_with_pid_and_bytes() {
     if !require::own_machine(what_processes_hold_is_reported_with_pid_and_bytes) {
         return;
@@ -270,6 +276,7 @@ fn what_processes_hold_is_reported_with_pid_and_bytes() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn bytes_freed_are_bytes_that_the_filesystem_gave_back() {
     if !require::own_machine(bytes_freed_are_bytes_that_the_filesystem_gave_back) {
         return;

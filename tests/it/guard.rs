@@ -91,6 +91,7 @@ fn looking_needs_no_name_and_leaves_no_trace() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn the_line_that_the_refusal_names_is_the_one_that_works() {
     for (command, gone) in [
         ("cycle", "models/old.pkl"),
@@ -178,6 +179,7 @@ fn a_forbidden_directory_of_the_configuration_is_refused() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_forbidden_default_is_left_alone_with_a_note() {
     let tree = Tree::new();
     // The base is the home: its `.cache` is a default, and that of all programs.
@@ -255,6 +257,7 @@ fn a_typed_directory_that_cannot_be_read_is_refused() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_typed_directory_may_be_a_symlink() {
     let tree = unnamed();
     tree.config(DEFAULTS);
@@ -272,6 +275,7 @@ fn a_typed_directory_may_be_a_symlink() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn an_archive_is_nobody_elses_directory() {
     let tree = unnamed();
     tree.config(DEFAULTS);

@@ -62,6 +62,7 @@ fn bounded(count: usize) {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn hundreds_of_items_need_no_more_descriptors_than_a_few() {
     if require::own_machine(hundreds_of_items_need_no_more_descriptors_than_a_few) {
         bounded(500);

@@ -201,6 +201,7 @@ fn a_shared_lock_is_respected_too() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_lock_on_a_directory_that_is_not_worked_in_hinders_nobody() {
     let tree = busy_tree();
     let _held = (hold(&tree.base()), hold(&tree.path("cache")));
@@ -222,6 +223,7 @@ fn the_lock_is_let_go_when_the_run_ends() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn dry_runs_and_status_ask_for_no_lock() {
     let tree = busy_tree();
     let _held = ["cache", "logs", "models"].map(|directory| hold(&tree.path(directory)));
@@ -244,6 +246,7 @@ fn dry_runs_and_status_ask_for_no_lock() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn lock_wait_waits_and_then_works() {
     let tree = busy_tree();
     let before = tree.snapshot();
@@ -291,6 +294,7 @@ fn a_signal_ends_the_wait_for_a_lock() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn two_runs_at_once_work_one_after_the_other() {
     let (tree, lines) = due(SLOW, 3 * MIB / 2);
     let args = ["--format", "json", "--lock-wait", "1min", "rotate-logs"];
@@ -320,6 +324,7 @@ fn two_runs_at_once_work_one_after_the_other() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_second_run_beside_one_at_work_leaves_it_alone() {
     let (tree, lines) = due(SLOW, 3 * MIB / 2);
     let mut first = compressing(&tree, &ROTATE);
@@ -372,16 +377,19 @@ fn interrupted((config, bytes): (&str, u64), args: &[&str], signal: Signal) {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn sigint_ends_a_rotation_with_a_report_and_loses_nothing() {
     interrupted((SLOW, 8 * MIB), &ROTATE, Signal::INT);
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn sigterm_ends_a_rotation_with_a_report_and_loses_nothing() {
     interrupted((SLOW, 8 * MIB), &ROTATE, Signal::TERM);
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn sighup_ends_a_cycle_before_the_operations_that_it_has_not_begun() {
     let args = ["--format", "json", "cycle", "--force"];
     interrupted((GZIP, 24 * MIB), &args, Signal::HUP);
@@ -426,16 +434,19 @@ fn ended_by_the_second(first: Signal, second: Signal) {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_second_sigint_ends_it_at_once() {
     ended_by_the_second(Signal::INT, Signal::INT);
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_second_signal_of_another_kind_ends_it_at_once() {
     ended_by_the_second(Signal::INT, Signal::TERM);
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn two_signals_in_the_middle_of_the_work_lose_nothing() {
     let (tree, lines) = due(SLOW, 4 * MIB);
     let child = compressing(&tree, &ROTATE);
@@ -454,6 +465,7 @@ fn two_signals_in_the_middle_of_the_work_lose_nothing() {
 // Killed
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn killed_at_random_moments_a_rotation_loses_nothing() {
     const MOMENTS: u32 = 5;
     let (tree, lines) = due(GZIP, 2 * MIB);
@@ -491,6 +503,7 @@ fn killed_at_random_moments_a_rotation_loses_nothing() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_cycle_that_was_killed_is_known_and_made_good() {
     let (tree, lines) = due(SLOW, 3 * MIB / 2);
     let state = || -> Value {

@@ -49,6 +49,7 @@ fn suffix(path: &Path) -> &str {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_rotated_log_is_the_log_to_the_last_byte() {
     let tree = due("");
     let binary: Vec<u8> = (0..=255).cycle().take(70_000).collect();
@@ -85,6 +86,7 @@ fn a_rotated_log_is_the_log_to_the_last_byte() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn the_limit_itself_is_enough() {
     let tree = due("");
     tree.aged("logs/at.log", vec![b'x'; 4096], HOUR);
@@ -95,6 +97,7 @@ fn the_limit_itself_is_enough() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn both_files_keep_mode_owner_times_attributes_and_access_list() {
     if !require::root() {
         return;
@@ -135,6 +138,7 @@ fn both_files_keep_mode_owner_times_attributes_and_access_list() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn rotated_names_never_meet() {
     let tree = due("max_files_per_logger = 50\n");
     let mut all = Vec::new();
@@ -158,6 +162,7 @@ fn rotated_names_never_meet() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_name_that_is_taken_is_not_replaced() {
     let tree = due("max_files_per_logger = 50\n");
     tree.aged("logs/app.log", lines("app", 5000), HOUR);
@@ -190,6 +195,7 @@ fn rustix_stamp(seconds: u64) -> String {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn retention_keeps_the_newest_and_only_its_own() {
     let tree = due("max_files_per_logger = 2\n");
     let packed = |text: &str| {
@@ -236,6 +242,7 @@ fn retention_keeps_the_newest_and_only_its_own() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn retention_by_age_and_by_total_and_never_the_last() {
     let tree = due("max_age = '10d'\nmax_files_per_logger = 0\n");
     let stamp = |days: u64| {
@@ -263,6 +270,7 @@ fn retention_by_age_and_by_total_and_never_the_last() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn retention_runs_when_nothing_rotates_and_not_after_a_failure() {
     if !require::root() {
         return;
@@ -297,6 +305,7 @@ fn retention_runs_when_nothing_rotates_and_not_after_a_failure() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn leftovers_of_earlier_runs_are_finished() {
     let tree = due("");
     // Rotated and not compressed; and compressed, with the source still there.
@@ -329,6 +338,7 @@ fn leftovers_of_earlier_runs_are_finished() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_log_with_a_writer_is_kept_with_its_pid_and_the_cure() {
     if !require::own_machine(a_log_with_a_writer_is_kept_with_its_pid_and_the_cure) {
         return;
@@ -364,6 +374,7 @@ fn a_log_with_a_writer_is_kept_with_its_pid_and_the_cure() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn in_rename_mode_the_writer_goes_on_and_no_line_is_lost() {
     let tree = due("mode = 'rename'\nsettle = '0s'\n");
     let log = tree.aged("logs/app.log", lines("app", 9000), HOUR);
@@ -451,6 +462,7 @@ fn sorted(bytes: &[u8]) -> Vec<Vec<u8>> {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn other_codecs_and_none() {
     let tree = due("compress_old_logs = 'zstd'\n");
     tree.aged("logs/app.log", lines("app", 50_000), HOUR);
@@ -482,6 +494,7 @@ fn other_codecs_and_none() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn force_rotates_what_is_small_but_not_what_is_empty() {
     let tree = due("");
     tree.aged("logs/small.log", b"one line\n", HOUR);
@@ -494,6 +507,7 @@ fn force_rotates_what_is_small_but_not_what_is_empty() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_log_per_run_is_compressed_in_place() {
     let tree = due("unique = true\nmax_age = '20d'\n");
     tree.aged("logs/run-1.log", lines("one", 900), DAY);
@@ -520,6 +534,7 @@ fn a_log_per_run_is_compressed_in_place() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn rotated_files_of_others_count_only_when_adopted() {
     let tree = due("max_files_per_logger = 2\n");
     let names = [
@@ -560,6 +575,7 @@ fn several_names_symlinks_and_mapped_logs_stay() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_full_disk_loses_nothing_and_the_next_run_converges() {
     if !require::own_machine(a_full_disk_loses_nothing_and_the_next_run_converges) {
         return;

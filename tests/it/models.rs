@@ -43,6 +43,7 @@ fn moved(report: &Value) -> BTreeMap<String, String> {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_model_moves_with_all_that_belongs_to_it() {
     let tree = Tree::new();
     let names = ["old.pkl", "deep/er/net.tar.pt", "-rf.onnx", "new\nline.h5"];
@@ -90,6 +91,7 @@ fn a_model_moves_with_all_that_belongs_to_it() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn the_manifest_says_what_the_disk_says() {
     let tree = Tree::new();
     let path = tree.aged("models/sub/old.pkl", b"weights", 10 * DAY);
@@ -125,6 +127,7 @@ fn the_manifest_says_what_the_disk_says() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn other_content_of_the_same_day_gets_another_name_and_the_same_is_stored_once() {
     let tree = Tree::new();
     for content in ["one", "two", "two", "three", "one"] {
@@ -158,6 +161,7 @@ fn other_content_of_the_same_day_gets_another_name_and_the_same_is_stored_once()
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn the_newest_of_a_family_stays_and_horizons_are_no_versions() {
     let tree = Tree::new();
     for (name, age) in [
@@ -189,6 +193,7 @@ fn the_newest_of_a_family_stays_and_horizons_are_no_versions() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn pinned_excluded_linked_and_read_models_stay() {
     let tree = Tree::new();
     tree.config("[models]\npin = ['champion*']\nexclude = ['scratch/**']\n");
@@ -239,6 +244,7 @@ fn pinned_excluded_linked_and_read_models_stay() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_model_in_use_stays_open_or_mapped() {
     if !require::own_machine(a_model_in_use_stays_open_or_mapped) || !require::tool("python3") {
         return;
@@ -282,6 +288,7 @@ fn a_model_in_use_stays_open_or_mapped() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn retention_counts_versions_of_each_model() {
     let tree = Tree::new();
     tree.aged("models/rare.pkl", b"rare", 400 * DAY);
@@ -316,6 +323,7 @@ fn retention_counts_versions_of_each_model() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn without_safe_archiving_models_are_deleted_and_called_so() {
     let tree = Tree::new();
     tree.config("[models]\nsafe_archiving = false\n");
@@ -367,6 +375,7 @@ fn arrived(tree: &Tree, directory: &Path, before: &fs::Metadata) -> fs::Metadata
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn an_absolute_archive_on_the_same_filesystem() {
     let tree = Tree::new();
     let vault = tree.outside().join("vault/deep");
@@ -377,6 +386,7 @@ fn an_absolute_archive_on_the_same_filesystem() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn an_absolute_archive_on_another_filesystem() {
     if !require::own_machine(an_absolute_archive_on_another_filesystem) {
         return;
@@ -396,6 +406,7 @@ fn an_absolute_archive_on_another_filesystem() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_full_archive_disk_leaves_the_models_where_they_are() {
     if !require::own_machine(a_full_archive_disk_leaves_the_models_where_they_are) {
         return;
@@ -432,6 +443,7 @@ fn a_full_archive_disk_leaves_the_models_where_they_are() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_torn_manifest_line_is_cut_off_and_nothing_else() {
     let tree = Tree::new();
     tree.aged("models/a.pkl", b"a", 20 * DAY);
@@ -458,6 +470,7 @@ fn a_torn_manifest_line_is_cut_off_and_nothing_else() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn an_unknown_manifest_is_never_written_to() {
     let tree = Tree::new();
     tree.aged("models/a.pkl", b"a", 20 * DAY);
@@ -479,6 +492,7 @@ fn an_unknown_manifest_is_never_written_to() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn an_archive_that_is_a_symlink_is_refused() {
     let tree = Tree::new();
     let trap = tree.outside().join("trap");
@@ -493,6 +507,7 @@ fn an_archive_that_is_a_symlink_is_refused() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn what_root_makes_belongs_to_the_owner_of_the_directory() {
     if !require::root() {
         return;
@@ -525,6 +540,7 @@ fn what_root_makes_belongs_to_the_owner_of_the_directory() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn what_cannot_be_read_for_a_while_stays_in_the_records() {
     if !require::root() {
         return;

@@ -69,6 +69,7 @@ fn stored(tree: &Tree) -> Vec<String> {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn the_same_content_with_another_time_is_stored_once_and_its_version_is_the_newer_one() {
     let tree = Tree::new();
     let mut newest = 0;
@@ -86,6 +87,7 @@ fn the_same_content_with_another_time_is_stored_once_and_its_version_is_the_newe
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_move_that_never_happened_is_no_loss_whatever_became_of_the_model() {
     let tree = Tree::new();
     tree.aged("models/a.pkl", b"weights", 10 * DAY);
@@ -112,6 +114,7 @@ fn a_move_that_never_happened_is_no_loss_whatever_became_of_the_model() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_lost_version_stays_lost_for_both_also_when_the_model_is_back_in_its_place() {
     let tree = Tree::new();
     tree.aged("models/a.pkl", b"weights", 10 * DAY);
@@ -128,6 +131,7 @@ fn a_lost_version_stays_lost_for_both_also_when_the_model_is_back_in_its_place()
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_run_with_nothing_to_do_completes_the_digests_that_a_killed_one_left() {
     let tree = Tree::new();
     tree.aged("models/a.pkl", b"weights", 10 * DAY);
@@ -157,6 +161,7 @@ fn a_run_with_nothing_to_do_completes_the_digests_that_a_killed_one_left() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn nothing_goes_into_an_archive_whose_manifest_cannot_be_read() {
     let tree = Tree::new();
     tree.aged("models/a.pkl", b"weights", 10 * DAY);
@@ -181,6 +186,7 @@ fn nothing_goes_into_an_archive_whose_manifest_cannot_be_read() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn digests_of_files_that_a_lost_manifest_listed_stay() {
     let tree = Tree::new();
     tree.aged("models/a.pkl", b"weights", 10 * DAY);
@@ -205,6 +211,7 @@ fn digests_of_files_that_a_lost_manifest_listed_stay() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_file_that_somebody_put_under_an_archived_name_is_theirs() {
     let tree = Tree::new();
     tree.config("[models]\nmax_archived_models = 1\n");
@@ -230,6 +237,7 @@ fn a_file_that_somebody_put_under_an_archived_name_is_theirs() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_truncated_version_is_no_reason_to_expire_a_whole_one() {
     let tree = Tree::new();
     tree.config("[models]\nmax_archived_models = 1\n");
@@ -254,6 +262,7 @@ fn a_truncated_version_is_no_reason_to_expire_a_whole_one() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn odd_names_are_archived_verified_and_restored() {
     let tree = Tree::new();
     let names: [&[u8]; 8] = [
@@ -291,6 +300,7 @@ fn odd_names_are_archived_verified_and_restored() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn directories_of_one_name_share_an_archive_without_meeting() {
     let tree = Tree::new();
     let outside = tree.outside().join("other/models");
@@ -323,6 +333,7 @@ fn directories_of_one_name_share_an_archive_without_meeting() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn verify_and_list_know_a_model_by_all_its_names_and_refuse_one_that_is_none() {
     let tree = Tree::new();
     tree.aged("models/a.pkl", b"weights", 10 * DAY);
@@ -354,6 +365,7 @@ fn verify_and_list_know_a_model_by_all_its_names_and_refuse_one_that_is_none() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn what_is_restored_where_it_already_is_counts_as_used() {
     let tree = Tree::new();
     tree.aged("models/a.pkl", b"weights", 10 * DAY);

@@ -65,6 +65,7 @@ fn are_home(tree: &Tree, all: &BTreeMap<PathBuf, Vec<u8>>) {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn what_goes_together_moves_together_and_comes_back() {
     let tree = Tree::new();
     let all = models(&tree);
@@ -125,6 +126,7 @@ fn what_goes_together_moves_together_and_comes_back() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn the_versions_of_a_directory_model_are_counted_and_expire_whole() {
     let tree = Tree::new();
     tree.config("[models]\nmax_archived_models = 2\n");
@@ -154,6 +156,7 @@ fn the_versions_of_a_directory_model_are_counted_and_expire_whole() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_directory_that_is_used_linked_pinned_or_odd_stays_whole() {
     let tree = Tree::new();
     tree.config("[models]\npin = ['pinned']\nexclude = ['excluded/tokenizer.json']\n");
@@ -190,6 +193,7 @@ fn a_directory_that_is_used_linked_pinned_or_odd_stays_whole() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn what_compresses_is_compressed_once_and_comes_back() {
     if !require::tool("zstd") || !require::tool("gzip") {
         return;
@@ -275,6 +279,7 @@ fn what_compresses_is_compressed_once_and_comes_back() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn what_another_system_archived_is_listed_restored_and_taken_in() {
     let tree = Tree::new();
     fs::create_dir_all(tree.path("models")).unwrap();
@@ -316,6 +321,7 @@ fn what_another_system_archived_is_listed_restored_and_taken_in() {
 type Harm = (&'static str, fn(&Path));
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn verify_and_sha256sum_always_agree() {
     let harms: [Harm; 8] = [
         ("nothing", |_| {}),
@@ -372,6 +378,7 @@ fn find(at: &Path, start: &str, end: &str) -> PathBuf {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_different_file_in_the_way_is_code_3_and_the_others_come_back() {
     let tree = Tree::new();
     let all = models(&tree);
@@ -413,6 +420,7 @@ fn a_different_file_in_the_way_is_code_3_and_the_others_come_back() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn on_another_filesystem_directories_and_sidecars_arrive_whole_or_not_at_all() {
     if !require::own_machine(
         on_another_filesystem_directories_and_sidecars_arrive_whole_or_not_at_all,
@@ -450,6 +458,7 @@ fn on_another_filesystem_directories_and_sidecars_arrive_whole_or_not_at_all() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_pickle_made_by_python_loads_equal_after_its_journey() {
     if !require::tool("python3") {
         return;
@@ -480,6 +489,7 @@ fn a_pickle_made_by_python_loads_equal_after_its_journey() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn what_numpy_and_safetensors_have_mapped_stays_and_can_be_read() {
     if !require::own_machine(what_numpy_and_safetensors_have_mapped_stays_and_can_be_read) {
         return;
@@ -527,6 +537,7 @@ fn what_numpy_and_safetensors_have_mapped_stays_and_can_be_read() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn fifty_versions_of_one_model_expire_no_other() {
     let tree = Tree::new();
     for name in ["rare.pkl", "rf_1h.pkl", "rf_24h.pkl"] {

@@ -46,6 +46,7 @@ fn restore(tree: &Tree, args: &[&str]) -> Value {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn the_list_names_models_versions_dates_and_sizes() {
     let tree = archived();
     let report = restore(&tree, &["--list"]);
@@ -80,6 +81,7 @@ fn restore_again(tree: &Tree, other: &Value) -> Value {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn verify_finds_what_is_wrong_and_says_so_with_code_3() {
     let tree = archived();
     restore(&tree, &["--verify"]);
@@ -103,6 +105,7 @@ fn verify_finds_what_is_wrong_and_says_so_with_code_3() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_model_is_found_by_each_of_its_names() {
     let tree = archived();
     let place = tree.path("models/rf.pkl");
@@ -131,6 +134,7 @@ fn a_model_is_found_by_each_of_its_names() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_restored_model_is_the_model_that_went() {
     let tree = archived();
     let stored = tree.path(format!("models/archived/rf_{}.pkl", date(10)));
@@ -158,6 +162,7 @@ fn a_restored_model_is_the_model_that_went() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn an_equal_file_is_no_work_and_a_different_one_is_refused() {
     let tree = archived();
     let place = tree.write("models/rf.pkl", "of 10 days ago");
@@ -177,6 +182,7 @@ fn an_equal_file_is_no_work_and_a_different_one_is_refused() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn all_come_home_and_to_another_directory() {
     let tree = archived();
     restore(&tree, &["--all"]);
@@ -212,6 +218,7 @@ fn all_come_home_and_to_another_directory() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_restored_model_counts_as_used() {
     for age_by in ["used", "modified"] {
         let tree = archived();
@@ -237,6 +244,7 @@ fn a_restored_model_counts_as_used() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_dry_run_and_a_damaged_copy_change_nothing() {
     let tree = archived();
     let before = tree.snapshot();
@@ -261,6 +269,7 @@ fn a_dry_run_and_a_damaged_copy_change_nothing() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn an_archive_that_is_not_named_any_more_is_told_of() {
     let tree = Tree::new();
     tree.aged("models/a.pkl", b"weights", 10 * DAY);

@@ -234,6 +234,7 @@ fn a_crash_counts_and_three_hold_the_next_cycle_back() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_time_limit_says_so_and_leaves_the_rest_due() {
     let tree = tree();
     tree.aged("models/old.pkl", b"weights", 30 * DAY);

@@ -193,6 +193,7 @@ fn list<'a>(value: &'a Value, name: &str) -> Vec<&'a str> {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn the_report_of_a_cycle_has_the_shape_of_the_contract() {
     let tree = tree();
     for (args, status) in [(&["-n", "cycle"][..], "planned"), (&["cycle"], "done")] {
@@ -252,6 +253,7 @@ fn the_report_of_a_cycle_has_the_shape_of_the_contract() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn what_is_kept_is_counted_by_reason_and_listed_when_asked() {
     let tree = tree();
     let (_, brief) = tree.json(&["-n", "rotate-logs"]);
@@ -299,6 +301,7 @@ fn a_run_that_cannot_begin_reports_too() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_failed_item_is_code_3_and_stands_in_the_report() {
     if !require::root() {
         return;
@@ -342,6 +345,7 @@ fn a_failed_item_is_code_3_and_stands_in_the_report() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn quiet_is_silent_when_all_went_well_and_loud_when_not() {
     let tree = tree();
     for args in [&["-q", "cycle"][..], &["-q", "status"], &["config", "-q"]] {
@@ -371,6 +375,7 @@ fn full() -> File {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_report_that_cannot_be_written_is_code_1_after_the_work() {
     for format in ["text", "json"] {
         let tree = tree();
@@ -415,6 +420,7 @@ fn a_run_that_fails_twice_says_the_first_too() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn a_reader_that_left_does_not_stop_the_work() {
     for format in ["text", "json"] {
         let tree = tree();
@@ -428,6 +434,7 @@ fn a_reader_that_left_does_not_stop_the_work() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn streams_that_are_closed_do_not_stop_the_work() {
     let tree = tree();
     let mut command = std::process::Command::new("sh");
@@ -516,6 +523,7 @@ fn color_is_for_those_who_want_it() {
 }
 
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn stderr_has_no_progress_where_it_is_no_terminal() {
     let tree = tree();
     let ran = finish(tree.spawn(&["cycle"]), Duration::from_secs(5));

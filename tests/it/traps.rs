@@ -24,6 +24,7 @@ fn rotate(tree: &Tree) -> serde_json::Value {
 
 /// A log that could not be compressed was overwritten by the next rotation.
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn trap_01_what_could_not_be_compressed_is_not_overwritten_by_the_next_run() {
     if !require::own_machine(
         trap_01_what_could_not_be_compressed_is_not_overwritten_by_the_next_run,
@@ -79,6 +80,7 @@ fn trap_01_what_could_not_be_compressed_is_not_overwritten_by_the_next_run() {
 /// Switching compression on destroyed the last file; another suffix or a lower count left files for
 /// ever.
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn trap_02_no_suffix_and_no_count_orphans_or_destroys_a_rotated_file() {
     let tree = due("compress_old_logs = 'none'\n");
     let codecs = ["none", "gzip", "zstd", "none", "zstd"];
@@ -106,6 +108,7 @@ fn trap_02_no_suffix_and_no_count_orphans_or_destroys_a_rotated_file() {
 
 /// Two logs of one name shared their rotated files.
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn trap_04_logs_of_one_name_in_two_directories_have_their_own_files() {
     let tree = due("max_files_per_logger = 1\n");
     for directory in ["logs/x", "logs/y", "data/logs"] {
@@ -126,6 +129,7 @@ fn trap_04_logs_of_one_name_in_two_directories_have_their_own_files() {
 
 /// The name of a log was used as a glob.
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn trap_05_a_log_named_like_a_pattern_is_nobody_elses() {
     let tree = due("max_files_per_logger = 1\n");
     let others = ["svc1.log", "svc2.log", "svc*.log", "svc?.log"];
@@ -151,6 +155,7 @@ fn trap_05_a_log_named_like_a_pattern_is_nobody_elses() {
 
 /// The lock was on the state file: lost when that was replaced, and held by whoever could read it.
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn trap_08_the_lock_is_on_the_directories_and_no_reader_of_the_state_holds_a_run() {
     use rustix::fs::{FlockOperation, flock};
     let tree = due("");
@@ -175,6 +180,7 @@ fn trap_08_the_lock_is_on_the_directories_and_no_reader_of_the_state_holds_a_run
 
 /// A FIFO was rotated, a second match dropped the rest of its pattern, and attributes were lost.
 #[test]
+#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn trap_11_special_files_and_second_matches_do_no_harm_and_attributes_stay() {
     let tree = due("[[logs.rule]]\npatterns = ['a.log', '*.log']\n\
          [[logs.rule]]\ndirectories = ['logs']\npatterns = ['a.*']\n");

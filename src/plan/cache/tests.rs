@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::super::action::{Subject, shown_subject};
 use super::super::entry::{AtimeMode, EntryId, Kind, RootId, Walk};
-use super::super::host::Hold;
+use super::super::host::{Hold, Visibility};
 use super::super::policy::{Globs, MinFree};
 use super::super::testing::{
     DAY, HOUR, MIB, MINUTE, NOW, Tree, ago, file, filesystem, linked, special,
@@ -329,4 +329,23 @@ fn what_garbage_collection_removes_counts_as_gone() {
     assert_eq!(code(&plan, Subject::Entry(claimed)), Some("garbage"));
     assert_eq!(plan.metadata["usage_bytes"], json!(2 * MIB));
     assert_eq!(plan.metadata["over_budget_bytes"], json!(0));
+}
+
+#[test]
+fn without_a_process_table_what_would_go_stays_and_is_told() {
+    let (mut tree, root) = cache();
+    for (name, days) in [("new", 1), ("old", 9), ("middle", 5)] {
+        tree.add(root, name, file(MIB, days * DAY));
+    }
+    tree.inventory.open.visibility = Visibility::default();
+    let plan = planned(&policy(2 * MIB), &tree);
+    assert!(plan.actions.is_empty());
+    let codes: Vec<_> = plan.kept.iter().map(|kept| kept.reason.code()).collect();
+    assert_eq!(codes, ["unseen", "within_budget", "within_budget"]);
+    assert_eq!(plan.metadata["over_budget_bytes"], MIB);
+    assert_eq!(plan.estimate, Some(0));
+    assert!(plan.warnings[0].contains("1.0 MiB over its limit"));
+    assert!(plan.warnings[1].contains("no /proc"), "{:?}", plan.warnings);
+    // Where nothing was to go, there is nothing to say.
+    assert!(planned(&policy(3 * MIB), &tree).warnings.is_empty());
 }

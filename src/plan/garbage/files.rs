@@ -18,6 +18,9 @@ const OWN_DEAD_AFTER: Duration = Duration::from_hours(1);
 /// An empty directory is garbage after this.
 const EMPTY_DEAD_AFTER: Duration = Duration::from_hours(7 * 24);
 
+/// The reason under which is counted what nobody can tell to be in use or not.
+pub(super) const UNSEEN: &str = "unseen";
+
 /// What was found out about something that was examined.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Finding {
@@ -85,13 +88,16 @@ impl Examiner<'_> {
             return Some((Class::OwnTemporaries, self.own_temporary(entry)));
         }
         if names::is_temporary(name) {
-            return Some((Class::TemporaryFiles, self.temporary(entry)));
+            let finding = self.unless_unseen(self.temporary(entry));
+            return Some((Class::TemporaryFiles, finding));
         }
         if names::is_pid_file(name) {
-            return Some((Class::PidFiles, self.pid_file(id, entry)));
+            let finding = self.unless_unseen(self.pid_file(id, entry));
+            return Some((Class::PidFiles, finding));
         }
         let orphan = self.sources.is_orphan(self.inventory, id)?;
-        Some((Class::Bytecode, self.bytecode(entry, orphan)))
+        let finding = self.unless_unseen(self.bytecode(entry, orphan));
+        Some((Class::Bytecode, finding))
     }
 
     /// What an empty directory is; `None` for one that is not empty.
@@ -174,6 +180,14 @@ impl Examiner<'_> {
     fn is_open(&self, entry: &Entry) -> bool {
         let identity = self.inventory.identity(entry);
         self.inventory.open.holder(identity).is_some()
+    }
+
+    /// A file that goes only where it can be seen that nobody has it open.
+    fn unless_unseen(&self, finding: Finding) -> Finding {
+        match finding {
+            Finding::Delete(_) if !self.inventory.open.visibility.looked => Finding::Skip(UNSEEN),
+            finding => finding,
+        }
     }
 
     /// The caller's own; root collects what the directory's owner made.

@@ -9,7 +9,7 @@ use super::super::entry::Inventory;
 use super::super::outcome::Status;
 use super::super::reason::Reason;
 use super::evidence::GarbageEvidence;
-use super::files::{Finding, frees};
+use super::files::{Finding, UNSEEN, frees};
 
 /// A kind of garbage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,6 +118,12 @@ impl Tally {
             }
             Finding::Skip(reason) => *figures.skipped.entry(reason).or_default() += 1,
         }
+    }
+
+    /// How many items stay because nobody can tell who uses them.
+    pub(super) fn unseen(&self) -> u64 {
+        let skipped = self.classes.values().map(|figures| &figures.skipped);
+        skipped.filter_map(|skipped| skipped.get(UNSEEN)).sum()
     }
 
     /// What is only reported.

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::super::action::shown_subject;
 use super::super::entry::{Kind, LinkTarget, Walk};
-use super::super::host::{DeletedFile, Hold};
+use super::super::host::{DeletedFile, Hold, Visibility};
 use super::super::outcome::Status;
 use super::super::processes::Zombie;
 use super::super::testing::{DAY, HOUR, NOW, Tree, ago, file, linked, special};
@@ -279,4 +279,27 @@ fn bytecode_goes_together_with_the_broken_link_that_was_its_source() {
     tree.add(root, "p/__pycache__/a.cpython-312.pyc", file(10, DAY));
     assert!(planned(&policy(), &tree).actions.is_empty());
     assert_eq!(planned(&everything(), &tree).actions.len(), 2);
+}
+
+#[test]
+fn without_a_process_table_only_what_its_own_lock_proves_dead_goes() {
+    let mut tree = Tree::new();
+    let temp = tree.root(Role::Garbage, "tmp");
+    tree.add(temp, "old.tmp", file(4096, 9 * DAY));
+    tree.add(temp, "__pycache__/a.cpython-312.pyc", file(4096, 9 * DAY));
+    tree.add(temp, ".sysopt-1.tmp", file(4096, 9 * DAY));
+    let link = tree.add(temp, "link", special(Kind::Symlink, 9 * DAY));
+    tree.inventory.links.insert(link, LinkTarget::Broken);
+    assert_eq!(planned(&everything(), &tree).actions.len(), 4);
+    tree.inventory.open.visibility = Visibility::default();
+    let plan = planned(&everything(), &tree);
+    assert_eq!(
+        acted(&tree.inventory, &plan),
+        [Path::new("tmp/.sysopt-1.tmp"), Path::new("tmp/link")]
+    );
+    for class in ["temporary_files", "bytecode"] {
+        let skipped = &plan.metadata["classes"][class]["skipped"];
+        assert_eq!(*skipped, json!({ "unseen": 1 }), "{class}");
+    }
+    assert!(plan.warnings[0].contains("2 of what was due"));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::action::{Cut, Rotate};
 use super::super::entry::{Entry, EntryId};
-use super::super::policy::{LogMode, LogRule};
+use super::super::policy::{Codec, LogMode, LogRule};
 use super::super::reason::{Exceeds, Keep, Older, Reason};
 use super::super::rotated;
 use super::super::time::{Clock, Time};
@@ -67,9 +67,15 @@ fn rename(
     let newest = series.copies.keys().next_back();
     let newest = newest.map(|copy| (copy.time, copy.serial));
     let to = rotated::free_name(series.log, clock.now, newest, taken).ok_or(Keep::NameTooLong)?;
+    // Where nothing tells who writes on, it is never known when to compress.
+    let compress = if survey.sees() {
+        rule.compress
+    } else {
+        Codec::None
+    };
     Ok(Rotate {
         to,
-        compress: rule.compress,
+        compress,
         settle: rule.settle,
         despite_writers: rule.mode == LogMode::Rename
             || rule.signal.is_some()

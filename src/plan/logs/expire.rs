@@ -66,6 +66,10 @@ pub(super) fn judge(
     let verdicts = retention.verdicts(&items, clock);
     for (candidate, verdict) in candidates.into_iter().zip(verdicts) {
         match verdict {
+            Verdict::Expire(_) if !survey.sees() => {
+                let unseen = candidate.copy.entries().map(|id| (id, Keep::Unseen));
+                fates.kept.extend(unseen);
+            }
             Verdict::Expire(cause) => {
                 for id in candidate.copy.entries() {
                     let reason = cause.reason("rotated file");
@@ -98,6 +102,7 @@ fn stays(survey: &Survey, candidate: Candidate, stay: Stay, fates: &mut Fates) {
         return;
     }
     match finish::leftover(survey, &copy, rule.compress) {
+        Ok(_) if !survey.sees() => fates.kept.push((id, Keep::Unseen)),
         Ok(task) => {
             let reason = Reason::Leftover;
             fates.compresses.push((id, series, reason, task));
@@ -129,6 +134,7 @@ fn stays_in_place(
         None => finish::unique(survey, names, id, codec),
     };
     match verdict {
+        Ok(_) if !survey.sees() => fates.kept.push((id, Keep::Unseen)),
         Ok(task) => {
             let ago = Duration32::between(candidate.item.time, clock.now);
             let reason = Reason::Finished(ago);

@@ -70,6 +70,9 @@ fn auto(survey: &Survey, index: usize, id: EntryId) -> Result<Method, Keep> {
     }
     let cuts = survey.cuts(id);
     let Some(writer) = writer(survey, id) else {
+        if !survey.sees() {
+            return Err(Keep::Unseen);
+        }
         return if cuts.collapse && survey.is_too_large(index, id) {
             whole_blocks(survey, id, Cutting::Collapse)
         } else {
@@ -93,6 +96,9 @@ fn copy_truncate(survey: &Survey, id: EntryId) -> Result<Method, Keep> {
     }
     if let Some(writer) = writer(survey, id).filter(|writer| writer.hold == Hold::Write) {
         return Err(Keep::Writer(Box::new(held_by(writer, Some(OVERWRITES)))));
+    }
+    if !survey.sees() {
+        return Err(Keep::Unseen);
     }
     if survey.cuts(id).collapse {
         whole_blocks(survey, id, Cutting::Collapse)

@@ -149,6 +149,11 @@ impl<'a> Survey<'a> {
         holders.map_or(&[], Vec::as_slice)
     }
 
+    /// Whether a process table was there, so that a file that nobody was seen to have is free.
+    pub(super) fn sees(&self) -> bool {
+        self.inventory.open.visibility.looked
+    }
+
     /// What the filesystem of a log can do to its head.
     pub(super) fn cuts(&self, id: EntryId) -> Cuts {
         let root = self.inventory.root_of(self.inventory.entry(id));

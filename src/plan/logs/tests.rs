@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::action::{Action, item_bytes, shown_subject};
 use super::super::entry::{Kind, RootId, Stat};
-use super::super::host::Hold;
+use super::super::host::{Hold, Visibility};
 use super::super::policy::{Codec, Globs, LogMode, LogRule, MinFree, Signal};
 use super::super::rotated;
 use super::super::testing::{
@@ -640,4 +640,71 @@ fn only_the_mode_rename_renames_despite_a_writer_that_appears_later() {
             .collect();
         assert_eq!(tasks, [expected], "{}", mode.name());
     }
+}
+
+#[test]
+fn without_a_process_table_only_what_loses_no_line_is_done() {
+    let table = [
+        (LogMode::Auto, Some("unseen")),
+        // Its lines go on to be in one of the two files.
+        (LogMode::Rename, None),
+        // A writer that does not append would fill what it lost with zeros.
+        (LogMode::CopyTruncate, Some("unseen")),
+        (LogMode::Punch, None),
+    ];
+    for (mode, expected) in table {
+        let (mut tree, root) = logs();
+        let log = tree.add(root, "a.log", file(2 * MIB, DAY));
+        tree.inventory.open.visibility = Visibility::default();
+        let plan = planned(&policy(LogRule { mode, ..rule() }), &tree.inventory);
+        assert_eq!(code(&plan, log), expected, "{mode:?}");
+        assert_eq!(plan.actions.len(), usize::from(expected.is_none()));
+        assert_eq!(plan.warnings.len(), usize::from(expected.is_some()));
+        if let Some(Task::Rotate(rotate)) = plan.actions.first().map(|action| &action.task) {
+            assert_eq!(rotate.compress, Codec::None);
+        }
+    }
+}
+
+#[test]
+fn without_a_process_table_rotated_files_are_neither_compressed_nor_expired() {
+    let (mut tree, root) = logs();
+    let names = [
+        stamped("a.log", 3 * DAY, ".gz"),
+        stamped("a.log", 2 * DAY, ""),
+        stamped("a.log", DAY, ".gz"),
+    ];
+    let ids = names.map(|name| tree.add(root, name, file(MIB, DAY)));
+    let limits = LogRule {
+        max_files: 2,
+        ..rule()
+    };
+    let seen = planned(&policy(limits.clone()), &tree.inventory);
+    assert_eq!(seen.actions.len(), 2);
+    tree.inventory.open.visibility = Visibility::default();
+    let plan = planned(&policy(limits), &tree.inventory);
+    assert!(plan.actions.is_empty());
+    let codes = ids.map(|id| code(&plan, id));
+    assert_eq!(codes, [Some("unseen"), Some("unseen"), Some("retained")]);
+    assert!(plan.warnings[0].contains("2 of what was due"));
+}
+
+#[test]
+fn without_a_process_table_a_file_written_once_is_not_taken_for_finished() {
+    let (mut tree, root) = logs();
+    let run = tree.add(root, "run-1.log", file(MIB, DAY));
+    let unique = LogRule {
+        unique: true,
+        ..rule()
+    };
+    assert_eq!(
+        planned(&policy(unique.clone()), &tree.inventory)
+            .actions
+            .len(),
+        1
+    );
+    tree.inventory.open.visibility = Visibility::default();
+    let plan = planned(&policy(unique), &tree.inventory);
+    assert!(plan.actions.is_empty());
+    assert_eq!(code(&plan, run), Some("unseen"));
 }

@@ -75,7 +75,7 @@ pub(super) fn plan(survey: &Survey, moved: &[Moved], plan: &mut OperationPlan) {
             keep_version(plan, &archive.versions[*number], &Keep::Damaged);
         }
         holding.expire(survey, number, plan);
-        take_in(archive, number, plan, &mut listed);
+        take_in(survey, number, plan, &mut listed);
     }
     plan.metadata.insert("families", json!(families));
     plan.metadata.insert("versions", json!(versions));
@@ -85,11 +85,12 @@ pub(super) fn plan(survey: &Survey, moved: &[Moved], plan: &mut OperationPlan) {
 
 /// What another system archived is entered into the manifest.
 fn take_in(
-    archive: &Archive,
+    survey: &Survey,
     number: usize,
     plan: &mut OperationPlan,
     listed: &mut HashSet<EntryId>,
 ) {
+    let archive = &survey.inventory.archives[number];
     if archive.unreadable {
         return;
     }
@@ -97,13 +98,18 @@ fn take_in(
         let Some(id) = version.model.entry else {
             continue;
         };
+        listed.insert(id);
+        if !sees(survey) {
+            // Somebody may be writing it.
+            plan.keep(Subject::Entry(id), Keep::Unseen);
+            continue;
+        }
         let task = TakeIn {
             archive: number,
             line: version.model.line.clone(),
         };
         let task = Task::TakeIn(Box::new(task));
         plan.act(Verb::Archive, Subject::Entry(id), Reason::Foreign, task);
-        listed.insert(id);
     }
 }
 
@@ -219,6 +225,10 @@ impl<'a> Holding<'a> {
                 continue;
             };
             match *verdict {
+                Verdict::Expire(_) if !sees(survey) => {
+                    let version = &survey.inventory.archives[archive].versions[number];
+                    keep_version(plan, version, &Keep::Unseen);
+                }
                 Verdict::Expire(cause) => expired.push((at, cause)),
                 Verdict::Keep(stay) => {
                     let keep = match (stay, &copy.stays) {
@@ -285,7 +295,7 @@ impl<'a> Holding<'a> {
         plan: &mut OperationPlan,
     ) {
         let kept = self.copies.iter().zip(verdicts);
-        let kept = kept.filter(|(_, verdict)| matches!(verdict, Verdict::Keep(_)));
+        let kept = kept.filter(|(_, verdict)| matches!(verdict, Verdict::Keep(_)) || !sees(survey));
         let bytes: u64 = kept.map(|(copy, _)| copy.bytes).sum();
         let Some(limit) = survey
             .policy
@@ -365,6 +375,11 @@ impl<'a> Holding<'a> {
         let last = self.arrivals.iter().flatten().copied().max();
         last.filter(|_| before <= limit)
     }
+}
+
+/// Whether there was anything to tell who uses a version.
+fn sees(survey: &Survey) -> bool {
+    survey.inventory.open.visibility.looked
 }
 
 fn protection(survey: &Survey, version: &Stored, again: bool) -> Option<Keep> {

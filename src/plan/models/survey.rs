@@ -126,6 +126,11 @@ impl<'a> Survey<'a> {
             }
             !stays
         });
+        if !self.inventory.open.visibility.looked {
+            for (unit, ..) in due.drain(..) {
+                keep_unit(plan, &unit, &Keep::Unseen);
+            }
+        }
         due.sort_by(|a, b| order::subjects(self.inventory, a.0.subject, b.0.subject));
         let due = due.into_iter();
         let due = due

@@ -24,7 +24,8 @@ pub(super) fn read(devices: &[u64]) -> Result<OpenFiles> {
     let mounts = mounts.map(parse::mounts).unwrap_or_default();
     let mut pass = Pass::new(devices, &mounts);
     let pids = proc.numbers()?;
-    pass.found.visibility.looked = true;
+    // Where something else is mounted there is no process, not even ours.
+    pass.found.visibility.looked = !pids.is_empty();
     pass.found.visibility.hidepid =
         !rustix::process::geteuid().is_root() && parse::hides_processes(&mounts);
     let own = std::process::id();

@@ -34,6 +34,7 @@ impl Fault {
     pub fn words(self) -> &'static str {
         match self.name() {
             "EACCES" => "Permission denied",
+            "EDQUOT" => "Disk quota exceeded",
             "EINTR" => "Interrupted system call",
             "EIO" => "Input/output error",
             "EMFILE" => "Too many open files",
@@ -45,19 +46,20 @@ impl Fault {
     }
 }
 
-/// A dying disk, a full one, a door that is closed, a signal, a filesystem that the kernel has
-/// made read-only: each where the manual of the call, or a filesystem, has it.
+/// A dying disk, a full one, a quota that is used up, a door that is closed, a signal, a filesystem that
+/// the kernel has made read-only: each where the manual of the call, or a filesystem, has it.
 pub fn possible(point: &Point) -> Vec<Fault> {
     let names: &[&'static str] = match point.call.as_str() {
-        "openat" if point.changes => &["EIO", "ENOSPC", "EACCES", "EINTR", "EROFS"],
+        "openat" if point.changes => &["EIO", "ENOSPC", "EDQUOT", "EACCES", "EINTR", "EROFS"],
         "openat" => &["EIO", "EACCES", "EINTR"],
-        "write" | "pwrite64" => &["EIO", "ENOSPC", "EINTR", "EROFS"],
+        "write" | "pwrite64" => &["EIO", "ENOSPC", "EDQUOT", "EINTR", "EROFS"],
         "copy_file_range" | "sendfile" | "fallocate" | "ftruncate" | "fsync" | "fdatasync" => {
             &["EIO", "ENOSPC", "EINTR", "EROFS"]
         }
         // A copy-on-write filesystem needs space to remove a name.
-        "unlink" | "unlinkat" | "rename" | "renameat" | "renameat2" | "link" | "linkat"
-        | "mkdir" | "mkdirat" | "symlinkat" => &["EIO", "ENOSPC", "EACCES", "EROFS"],
+        "unlink" | "unlinkat" => &["EIO", "ENOSPC", "EACCES", "EROFS"],
+        "rename" | "renameat" | "renameat2" | "link" | "linkat" | "mkdir" | "mkdirat"
+        | "symlinkat" => &["EIO", "ENOSPC", "EDQUOT", "EACCES", "EROFS"],
         "fchmod" | "fchmodat" | "fchown" | "fchownat" | "utimensat" => &["EIO", "EPERM", "EROFS"],
         "fsetxattr" => &["EIO", "ENOSPC", "EPERM", "EROFS"],
         "statx" | "newfstatat" | "fstat" | "fgetxattr" | "flistxattr" | "readlinkat" => {

@@ -8,6 +8,7 @@ use crate::plan::action::Verb;
 use crate::plan::archive::Archive;
 use crate::plan::claims::Claims;
 use crate::plan::entry::{AtimeMode, Kind, LinkTarget, Role, RootId, Stat, Walk};
+use crate::plan::host::Visibility;
 use crate::plan::models::plan;
 use crate::plan::policy::{AgeBy, ModelsPolicy};
 use crate::plan::reason::Keep;
@@ -350,4 +351,23 @@ fn what_an_archive_cannot_show_says_nothing_of_the_models_beside_it() {
     });
     let plan = planned(&policy(), tree.inventory, CLOCK);
     assert_eq!(kept(&plan, "models/old.pkl"), None);
+}
+
+#[test]
+fn without_a_process_table_a_model_that_is_due_stays_and_is_told() {
+    let mut tree = fresh();
+    tree.add(MODELS, "due.pkl", file(10, 30 * DAY));
+    tree.add(MODELS, "used.pkl", file(10, 1));
+    tree.inventory.open.visibility = Visibility::default();
+    for safe_archiving in [true, false] {
+        let policy = ModelsPolicy {
+            safe_archiving,
+            ..policy()
+        };
+        let plan = planned(&policy, tree.inventory.clone(), CLOCK);
+        assert!(acted(&plan).is_empty());
+        assert_eq!(kept(&plan, "models/due.pkl"), Some("unseen"));
+        assert_eq!(kept(&plan, "models/used.pkl"), Some("recently_used"));
+        assert!(only(&plan).warnings[0].contains("1 of what was due"));
+    }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::world::{CLOCK, File, World, acted, kept, only, paths, planned, policy};
 use crate::plan::action::Verb;
 use crate::plan::entry::{Inventory, Kind, LinkTarget};
+use crate::plan::host::Visibility;
 use crate::plan::policy::ModelsPolicy;
 use crate::plan::testing::special;
 use crate::plan::time::Clock;
@@ -228,4 +229,29 @@ fn storing_a_version_once_more_makes_it_newer_and_never_older() {
         let days = world.archived[Path::new("rf_20.pkl")].file.days;
         assert_eq!(days, in_place.min(20));
     }
+}
+
+#[test]
+fn without_a_process_table_no_version_expires() {
+    let mut world = World::default();
+    for days in [10, 20, 30] {
+        world = world.archived(&format!("rf_{days}.pkl"), "rf.pkl", File::of(days));
+    }
+    let policy = ModelsPolicy {
+        max_archived: 1,
+        max_archive_size: Some(1),
+        ..policy()
+    };
+    let mut inventory = world.inventory(&policy);
+    inventory.open.visibility = Visibility::default();
+    let plan = planned(&policy, inventory, CLOCK);
+    assert!(acted(&plan).is_empty());
+    assert_eq!(kept(&plan, "models/archived/rf_30.pkl"), Some("unseen"));
+    assert_eq!(kept(&plan, "models/archived/rf_20.pkl"), Some("unseen"));
+    assert_eq!(
+        kept(&plan, "models/archived/rf_10.pkl"),
+        Some("last_version")
+    );
+    // All three stay over the limit.
+    assert_eq!(only(&plan).metadata["over_archive_bytes"], 3 * 4096 - 1);
 }
