@@ -242,14 +242,6 @@ fn a_log_is_only_taken_away_where_no_line_can_be_lost() {
 
 #[test]
 fn a_writer_that_did_not_come_to_know_of_a_rotation_is_told_again() {
-    let hook = |rule: &mut LogRule| rule.post_rotate = Some(vec!["true".into()]);
-    let both: fn(&mut LogRule) = |rule| {
-        rule.post_rotate = Some(vec!["true".into()]);
-        rule.signal = Some(Signal {
-            name: "HUP".into(),
-            pid_file: "/run/x.pid".into(),
-        });
-    };
     type Case = (
         &'static str,
         fn(&mut LogRule),
@@ -258,6 +250,14 @@ fn a_writer_that_did_not_come_to_know_of_a_rotation_is_told_again() {
         bool,
         &'static [Verb],
     );
+    let hook = |rule: &mut LogRule| rule.post_rotate = Some(vec!["true".into()]);
+    let both: fn(&mut LogRule) = |rule| {
+        rule.post_rotate = Some(vec!["true".into()]);
+        rule.signal = Some(Signal {
+            name: "HUP".into(),
+            pid_file: "/run/x.pid".into(),
+        });
+    };
     let table: [Case; 7] = [
         ("a hook", hook, 0, true, false, &[Verb::Hook]),
         ("both", both, 0, true, false, &[Verb::Signal, Verb::Hook]),
