@@ -72,7 +72,7 @@ impl Temporary {
     /// # Errors
     /// Those of the calls; attributes that the filesystem or the kernel refuses are left out.
     pub fn resemble(&self, like: &File, seen: &Seen, times: Option<Timestamps>) -> io::Result<()> {
-        copy_attributes(like, &self.file);
+        copy_attributes(like, &self.file)?;
         dir::own(&self.file, seen.stat.owner)?;
         if let Some(times) = times {
             rustix::fs::futimens(&self.file, &times)?;
@@ -181,20 +181,34 @@ pub fn times(accessed: Time, modified: Time) -> Timestamps {
     }
 }
 
-/// Copies what can be copied: `trusted.*` and `security.*` are for the kernel to decide.
-pub fn copy_attributes(from: impl AsFd, to: impl AsFd) {
+/// Copies extended attributes. What the filesystem or the kernel does not allow us is left out:
+/// `trusted.*` and `security.*` are for the kernel to decide.
+///
+/// # Errors
+/// Those of a disk that is full or fails.
+pub fn copy_attributes(from: impl AsFd, to: impl AsFd) -> io::Result<()> {
     let mut list = vec![0_u8; 64 * 1024];
-    let Ok(length) = rustix::fs::flistxattr(&from, &mut list[..]) else {
-        return;
+    let Some(length) = unless_refused(rustix::fs::flistxattr(&from, &mut list[..]))? else {
+        return Ok(());
     };
     let mut value = vec![0_u8; 64 * 1024];
     for name in list[..length].split(|byte| *byte == 0) {
         if name.is_empty() {
             continue;
         }
-        if let Ok(size) = rustix::fs::fgetxattr(&from, name, &mut value[..]) {
-            let _ =
-                rustix::fs::fsetxattr(&to, name, &value[..size], rustix::fs::XattrFlags::empty());
+        let size = unless_refused(rustix::fs::fgetxattr(&from, name, &mut value[..]))?;
+        if let Some(size) = size {
+            let none = rustix::fs::XattrFlags::empty();
+            unless_refused(rustix::fs::fsetxattr(&to, name, &value[..size], none))?;
         }
+    }
+    Ok(())
+}
+
+fn unless_refused<T>(answer: rustix::io::Result<T>) -> io::Result<Option<T>> {
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::IO | Errno::ROFS)) => Err(error.into()),
+        Err(_) => Ok(None),
     }
 }

@@ -26,20 +26,21 @@ mod laws;
 #[cfg(test)]
 mod tests;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use serde_json::json;
 
 use super::action::{Cut, Hook, Operation, OperationPlan, Rotate, Subject, Task, Verb};
 use super::claims::Claims;
-use super::entry::{EntryId, Inventory, Role};
+use super::entry::{EntryId, Inventory, Kind, Role};
+use super::host::{Hold, Holder};
 use super::order;
-use super::policy::{LogRule, LogsPolicy};
+use super::policy::{LogMode, LogRule, LogsPolicy};
 use super::reason::{Keep, Reason, Words};
 use super::scope;
 use super::time::Clock;
 use crate::plan::readable;
-use survey::{Names, Survey};
+use survey::{Names, Series, Survey};
 
 /// What is decided before retention.
 #[derive(Default)]
@@ -139,7 +140,10 @@ fn emit(plan: &mut OperationPlan, survey: &Survey, mut decided: Decided, mut fat
     for (id, reason) in &survey.kept {
         plan.keep(Subject::Entry(*id), reason.clone());
     }
-    for (id, reason) in decided.kept.into_iter().chain(fates.kept) {
+    let untold = untold(survey);
+    let told_now = |id: &EntryId| untold.iter().any(|(log, ..)| log == id);
+    let kept = decided.kept.into_iter().filter(|(id, _)| !told_now(id));
+    for (id, reason) in kept.chain(fates.kept) {
         plan.keep(Subject::Entry(id), reason);
     }
     let by_path = |a: &EntryId, b: &EntryId| order::entries(inventory, *a, *b);
@@ -163,7 +167,10 @@ fn emit(plan: &mut OperationPlan, survey: &Survey, mut decided: Decided, mut fat
         let task = Task::Rotate(Box::new(task));
         let number = plan.act(Verb::Rotate, Subject::Entry(id), reason, task);
         let rule = survey.rule(&survey.series[series]);
-        rotations[series] = Some(notify(plan, rule, Subject::Entry(id), number, rotated));
+        rotations[series] = notify(plan, rule, Subject::Entry(id), Some(number), rotated);
+    }
+    for (id, rule, rotated) in untold {
+        notify(plan, rule, Subject::Entry(id), None, rotated.to_owned());
     }
     for (id, series, reason, pieces) in decided.cuts {
         // Each piece makes room for the next.
@@ -236,21 +243,46 @@ fn and_more(count: usize) -> String {
     }
 }
 
+/// Logs that an earlier run renamed without their writer's coming to know of it: it was killed, or
+/// what it did to tell it failed. The writer goes on in the rotated file, and nobody has the new
+/// log. Without being told again it would do so for ever: an empty log is never due. With the
+/// name of the rotated file.
+fn untold<'a>(survey: &Survey<'a>) -> Vec<(EntryId, &'a LogRule, &'a OsStr)> {
+    let inventory = survey.inventory;
+    let writes = |holder: &Holder| matches!(holder.hold, Hold::Append | Hold::Write);
+    let has_writer = |id: EntryId| survey.holders(id).iter().any(writes);
+    let one = |series: &Series<'a>| {
+        let rule = survey.rule(series);
+        let tells = rule.signal.is_some() || rule.post_rotate.is_some();
+        let renames = matches!(rule.mode, LogMode::Auto | LogMode::Rename) && !rule.unique;
+        let log = series.live.first().filter(|_| tells && renames).copied()?;
+        let rotated = series.copies.values().next_back()?.plain?;
+        let entry = inventory.entry(log);
+        let left = entry.kind == Kind::File && entry.size == 0 && !has_writer(log);
+        (left && has_writer(rotated)).then(|| {
+            let name = inventory.name(inventory.entry(rotated));
+            (log, rule, name)
+        })
+    };
+    survey.series.iter().filter_map(one).collect()
+}
+
 /// Tells the writer of a log that was renamed; the last thing that has to succeed before anything of
 /// that log is removed.
 fn notify(
     plan: &mut OperationPlan,
     rule: &LogRule,
     log: Subject,
-    rotation: u32,
+    rotation: Option<u32>,
     rotated: OsString,
-) -> u32 {
+) -> Option<u32> {
     let mut last = rotation;
     if let Some(signal) = &rule.signal {
         let reason = Reason::Signal(Box::new(signal.clone()));
         let task = Task::Signal(Box::new(signal.clone()));
-        last = plan.act(Verb::Signal, log, reason, task);
-        plan.actions[last as usize].set_needs(Some(rotation));
+        let number = plan.act(Verb::Signal, log, reason, task);
+        plan.actions[number as usize].set_needs(rotation);
+        last = Some(number);
     }
     if let Some(argv) = &rule.post_rotate {
         let reason = Reason::PostRotate(Box::new(Words(argv.join(" "))));
@@ -259,8 +291,9 @@ fn notify(
             timeout: rule.hook_timeout,
             rotated,
         };
-        last = plan.act(Verb::Hook, log, reason, Task::Hook(Box::new(hook)));
-        plan.actions[last as usize].set_needs(Some(rotation));
+        let number = plan.act(Verb::Hook, log, reason, Task::Hook(Box::new(hook)));
+        plan.actions[number as usize].set_needs(rotation);
+        last = Some(number);
     }
     last
 }

@@ -1,9 +1,11 @@
 //! Rotation and expiry of logs, killed and failed at every call: all lines are there, once, in order.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 
-use crate::fixture::{DAY, HOUR, Tree, lines};
+use crate::fixture::{DAY, HOUR, Tmpfs, Tree, lines};
 use crate::sweep::{Scenario, World, Writer, sweeps};
+use crate::writers::records;
 
 // Rotation
 
@@ -119,8 +121,138 @@ const ROTATION_BESIDE_A_WRITER: Scenario = Scenario {
     ..ROTATION
 };
 
+// A log that stays where it is and loses its head
+
+/// Lines of 32 bytes, so that each block ends with one.
+fn even_lines(bytes: usize) -> Vec<u8> {
+    let lines = (0..bytes / 32).map(|number| format!("{number:031}\n"));
+    lines.collect::<String>().into_bytes()
+}
+
+const HEAD: usize = 42_000;
+
+fn to_be_cut(tree: &Tree, mode: &str) {
+    tree.config(&format!(
+        "[logs]\nmax_file_size = '10KiB'\nmax_files_per_logger = 0\nmode = '{mode}'\n"
+    ));
+    tree.aged(LIVE, even_lines(HEAD), HOUR);
+}
+
+/// On a filesystem that can punch, but not collapse.
+fn on_tmpfs(mode: &str) -> World {
+    let filesystem = Tmpfs::new(16 << 20);
+    let tree = Tree::on(&filesystem);
+    to_be_cut(&tree, mode);
+    let archive = tree.path("models/archived");
+    World::archived_on(tree, archive, filesystem)
+}
+
+fn all_of_the_live_log(world: &World) {
+    let mut all = even_lines(HEAD);
+    all.extend(world.written(LIVE));
+    let mut stream = world.tree.stream(LIVE);
+    // Its head may be a hole.
+    stream.retain(|byte| *byte != 0);
+    assert!(stream == all, "lines of {LIVE} are lost, doubled or moved");
+}
+
+const CUT: Scenario = Scenario {
+    build: || {
+        let tree = Tree::new();
+        to_be_cut(&tree, "copy-truncate");
+        World::new(tree)
+    },
+    args: &["rotate-logs"],
+    holds: all_of_the_live_log,
+    settled: |world| {
+        assert!(!world.tree.rotated(LIVE).is_empty());
+        assert!(records(&world.tree, "logs").is_empty());
+    },
+    ..Scenario::BLANK
+};
+
+/// Its lines end at block boundaries seldom, so that the rest of the log may be due at once.
+const CUT_BESIDE_A_WRITER: Scenario = Scenario {
+    beside: Some(|world| Writer::on(world, LIVE)),
+    always_acts: true,
+    ..CUT
+};
+
+const PUNCH: Scenario = Scenario {
+    build: || on_tmpfs("punch"),
+    ..CUT
+};
+
+const PUNCH_BESIDE_A_WRITER: Scenario = Scenario {
+    build: || on_tmpfs("punch"),
+    ..CUT_BESIDE_A_WRITER
+};
+
+/// With nobody at work on the log, the last resort loses nothing either.
+const TRUNCATION: Scenario = Scenario {
+    build: || on_tmpfs("copy-truncate"),
+    ..CUT
+};
+
+// Rotation with a command after it
+
+const HOOKED: Scenario = Scenario {
+    build: || {
+        let world = logs();
+        world.tree.config(
+            "[logs]\nmax_file_size = '10KiB'\nmax_files_per_logger = 3\n\
+             post_rotate = ['sh', '-c', 'test -f \"$SYSOPT_ROTATED\" && test -f \"$SYSOPT_LOG\"']\n",
+        );
+        world
+    },
+    ..ROTATION
+};
+
+// Rotated files that earlier runs left, one of them compressed already but for its source
+
+fn leftovers() -> World {
+    let tree = Tree::new();
+    tree.config("[logs]\nmax_files_per_logger = 0\n");
+    for (name, label) in [("", "first"), ("-2", "second")] {
+        let name = format!("logs/app.log-20260101T000000Z{name}");
+        tree.aged(name, lines(label, 9000), DAY);
+    }
+    let published = packed(&lines("first", 9000));
+    tree.aged("logs/app.log-20260101T000000Z.gz", published, DAY);
+    tree.aged("logs/app.log", lines("app", 900), HOUR);
+    World::new(tree)
+}
+
+const LEFTOVERS: Scenario = Scenario {
+    build: leftovers,
+    args: &["rotate-logs"],
+    holds: |world| {
+        let all = [
+            lines("first", 9000),
+            lines("second", 9000),
+            lines("app", 900),
+        ]
+        .concat();
+        assert!(world.tree.stream("logs/app.log") == all);
+    },
+    settled: |world| {
+        let rotated = world.tree.rotated("logs/app.log");
+        assert_eq!(rotated.len(), 2, "{rotated:?}");
+        let packed = |path: &PathBuf| path.extension().is_some_and(|end| end == "gz");
+        assert!(rotated.iter().all(packed), "{rotated:?}");
+    },
+    ..Scenario::BLANK
+};
+
 sweeps! {
     rotation: ROTATION;
     rotation_beside_a_writer: ROTATION_BESIDE_A_WRITER;
+    cut: CUT;
+    cut_beside_a_writer: CUT_BESIDE_A_WRITER;
+    punch: PUNCH;
+    punch_beside_a_writer: PUNCH_BESIDE_A_WRITER;
+    truncation: TRUNCATION;
+    hooked: HOOKED;
+    leftovers: LEFTOVERS;
     expiry_of_logs: EXPIRY_OF_LOGS;
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 
 use crate::fixture::{
-    DAY, HOUR, Tmpfs, Tree, actions, kept, lines, operation, peek, statuses, unpack,
+    DAY, HOUR, Ran, Tmpfs, Tree, actions, kept, lines, operation, peek, statuses, unpack,
 };
 use crate::require;
 
@@ -135,6 +135,37 @@ fn both_files_keep_mode_owner_times_attributes_and_access_list() {
     assert_eq!(packed.mtime_nsec(), before.mtime_nsec());
     assert_eq!(packed.mtime(), before.mtime());
     assert_ne!(fs::metadata(&log).unwrap().ino(), before.ino());
+}
+
+/// Its writers could not write to a log of ours.
+#[test]
+fn a_log_of_another_user_is_not_replaced_by_one_of_ours() {
+    if !require::root() {
+        return;
+    }
+    let tree = due("");
+    let theirs = tree.write("logs/app.log", lines("app", 9_000));
+    chown(&theirs, Some(1234), Some(2345)).unwrap();
+    fs::set_permissions(&theirs, fs::Permissions::from_mode(0o644)).unwrap();
+    let ours = tree.write("logs/own.log", lines("own", 9_000));
+    let directories = ["", "logs", "sysopt.toml"].map(|below| tree.path(below));
+    for path in directories.iter().chain([&ours, &tree.home()]) {
+        chown(path, Some(5678), Some(5678)).unwrap();
+    }
+    let before = fs::metadata(&theirs).unwrap().ino();
+    let args = ["--format", "json", "rotate-logs"];
+    let ran = Ran::from(tree.command_as(5678, &args).output().unwrap());
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    assert!(ran.stdout.contains("user 1234"), "{ran:?}");
+    assert_eq!(fs::metadata(&theirs).unwrap().ino(), before, "{ran:?}");
+    assert!(
+        tree.rotated("logs/app.log").is_empty(),
+        "{:?}",
+        tree.files()
+    );
+    assert!(tree.stream("logs/own.log") == lines("own", 9_000));
+    assert_eq!(fs::metadata(&ours).unwrap().uid(), 5678);
+    assert_eq!(tree.rotated("logs/own.log").len(), 1);
 }
 
 #[test]

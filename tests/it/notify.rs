@@ -214,6 +214,32 @@ fn a_hook_that_fails_is_an_error_of_its_log_and_nothing_is_removed() {
     }
 }
 
+/// Else the writer would go on in the rotated file for ever: an empty log is never due.
+#[test]
+fn trap_07_a_writer_that_could_not_be_told_is_told_by_the_next_run() {
+    let (tree, bytes) = hooked("settle = '0s'\npost_rotate = ['sh', '-c', 'test -e ready']\n");
+    let log = "logs/a b\n[1].log";
+    let writer = fs::OpenOptions::new().append(true).open(tree.path(log));
+    let writer = writer.unwrap();
+    for _ in 0..2 {
+        let (ran, report) = tree.json(&["rotate-logs"]);
+        assert_eq!(ran.code, Some(3), "{report:#}");
+        assert!(error(&report).contains("ended with code 1"), "{report:#}");
+    }
+    tree.write("ready", "");
+    let (_, planned) = tree.json(&["-n", "rotate-logs"]);
+    assert_eq!(verbs(&planned), ["hook"]);
+    let (ran, report) = tree.json(&["rotate-logs"]);
+    assert_eq!(ran.code, Some(0), "{report:#}");
+    assert_eq!(statuses(&report, LOGS), ["done"]);
+    // It reopens its log.
+    drop(writer);
+    let (ran, report) = tree.json(&["rotate-logs"]);
+    assert_eq!(ran.code, Some(0), "{report:#}");
+    assert_eq!(verbs(&report), ["compress"]);
+    assert!(tree.stream(log) == bytes);
+}
+
 #[test]
 fn a_hook_that_hangs_is_killed_with_its_children() {
     let (tree, bytes) = hooked(

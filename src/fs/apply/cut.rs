@@ -5,7 +5,7 @@
 //! 3. The record is synced, the rotated file gets its name, and only then does the log lose its head
 //!    ([`super::release`]). A run killed in between is completed by the next.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::ops::Range;

@@ -117,7 +117,7 @@ pub(super) fn finish_directories(top: &OwnedFd, looks: &[Look]) -> io::Result<i6
     let mut taken = 0;
     for look in looks.iter().rev() {
         let made = dir::open_below(top, &look.path)?;
-        copy_attributes(&look.like, &made);
+        copy_attributes(&look.like, &made)?;
         dir::own(&made, look.owner)?;
         rustix::fs::futimens(&made, &times(look.modified, look.modified))?;
         dir::sync(&made)?;
@@ -220,7 +220,7 @@ impl Run<'_> {
             };
             compressed |= codec != Codec::None;
             let stat = member.found.seen.stat;
-            copy_attributes(&file, &target);
+            copy_attributes(&file, &target)?;
             dir::own(&target, stat.owner)?;
             let kept = times(stat.atime, stat.mtime);
             rustix::fs::futimens(&target, &kept).map_err(io::Error::from)?;

@@ -27,7 +27,7 @@ impl Run<'_> {
         // The new log is complete before it appears: a full disk is met before anything changes.
         if exchange_in(&found, &file, &rotate.to)? == Exchanged::Unsupported {
             let fresh = Temporary::new(&*found.parent).map_err(with("cannot make the new log"))?;
-            fresh.resemble(&file, &found.seen, None)?;
+            make_like(&fresh, &file, &found)?;
             rename_away(&found, &rotate.to, fresh)?;
         }
         if rotate.compress == Codec::None {
@@ -59,7 +59,7 @@ fn exchange_in(found: &Found<'_>, file: &File, to: &OsStr) -> Result<Exchanged, 
         }
         _ => Halt::from(with("cannot make the new log")(error)),
     })?;
-    fresh.resemble(file, &found.seen, None)?;
+    make_like(&fresh, file, found)?;
     match fresh.exchange(found.name, found.seen.identity()) {
         Ok(true) => {
             dir::sync(&*found.parent)?;
@@ -74,6 +74,29 @@ fn exchange_in(found: &Found<'_>, file: &File, to: &OsStr) -> Result<Exchanged, 
             _ => Err(Halt::Failed(error)),
         },
     }
+}
+
+/// Makes the new log what the log is to its writers. One that may not belong to the same user and
+/// group could be closed to them.
+fn make_like(fresh: &Temporary, log: &File, found: &Found<'_>) -> Result<(), Halt> {
+    fresh
+        .resemble(log, &found.seen, None)
+        .map_err(with("cannot make the new log"))?;
+    let (made, owner) = (
+        dir::look_at(fresh.file())?.stat.owner,
+        found.seen.stat.owner,
+    );
+    if (made.uid, made.gid) == (owner.uid, owner.gid) {
+        return Ok(());
+    }
+    Err(Halt::Failed(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        format!(
+            "cannot make the new log: we may not give it to user {} and group {}, and its writers \
+             could not write to ours",
+            owner.uid, owner.gid
+        ),
+    )))
 }
 
 /// Whether the filesystem can exchange two names.

@@ -126,7 +126,7 @@ impl Run<'_> {
         let codec = codec_of(&line.codec)?;
         let original = (line.size, line.sha256.as_str());
         bring_back(&stored, target, original, codec, self.surroundings)?;
-        copy_attributes(&stored, target);
+        copy_attributes(&stored, target)?;
         // Owner and mode are those of the stored file, which kept the model's. The manifest says
         // the same, but whoever owns the archive can write there what they like.
         dir::own(target, found.seen.stat.owner)?;

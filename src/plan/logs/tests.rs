@@ -241,6 +241,72 @@ fn a_log_is_only_taken_away_where_no_line_can_be_lost() {
 }
 
 #[test]
+fn a_writer_that_did_not_come_to_know_of_a_rotation_is_told_again() {
+    type Case = (
+        &'static str,
+        fn(&mut LogRule),
+        u64,
+        bool,
+        bool,
+        &'static [Verb],
+    );
+    let hook = |rule: &mut LogRule| rule.post_rotate = Some(vec!["true".into()]);
+    let both: fn(&mut LogRule) = |rule| {
+        rule.post_rotate = Some(vec!["true".into()]);
+        rule.signal = Some(Signal {
+            name: "HUP".into(),
+            pid_file: "/run/x.pid".into(),
+        });
+    };
+    let table: [Case; 7] = [
+        ("a hook", hook, 0, true, false, &[Verb::Hook]),
+        ("both", both, 0, true, false, &[Verb::Signal, Verb::Hook]),
+        ("nothing to tell it with", |_| {}, 0, true, false, &[]),
+        ("it has reopened its log", hook, 0, true, true, &[]),
+        ("somebody wrote to the log", hook, 9, true, false, &[]),
+        ("nobody is left", hook, 0, false, false, &[Verb::Compress]),
+        (
+            "the log stays where it is",
+            |rule| {
+                rule.post_rotate = Some(vec!["true".into()]);
+                rule.mode = LogMode::CopyTruncate;
+            },
+            0,
+            true,
+            false,
+            &[],
+        ),
+    ];
+    for (case, change, size, old, new, expected) in table {
+        let (mut tree, root) = logs();
+        let log = tree.add(root, "a.log", file(size, HOUR));
+        let left = tree.add(root, stamped("a.log", HOUR, ""), file(MIB, HOUR));
+        tree.add(root, stamped("a.log", DAY, ".gz"), file(MIB, DAY));
+        for (id, held) in [(left, old), (log, new)] {
+            if held {
+                tree.hold(id, 42, Hold::Append);
+            }
+        }
+        let mut rule = rule();
+        change(&mut rule);
+        let plan = planned(&policy(rule), &tree.inventory);
+        let verbs: Vec<Verb> = plan.actions.iter().map(|action| action.verb).collect();
+        assert_eq!(verbs, expected, "{case}");
+        for action in &plan.actions {
+            assert_eq!(action.needs(), None, "{case}");
+            if let Task::Hook(hook) = &action.task {
+                assert_eq!(hook.rotated, OsStr::new(&stamped("a.log", HOUR, "")));
+            }
+        }
+        let told = plan
+            .actions
+            .iter()
+            .any(|a| a.subject == Subject::Entry(log));
+        assert_eq!(code(&plan, log).is_none(), told, "{case}: one verdict");
+    }
+}
+
+#[test]
 fn a_writer_is_named_with_its_cure() {
     let (mut tree, root) = logs();
     let log = tree.add(root, "a.log", file(2 * MIB, DAY));

@@ -53,9 +53,11 @@ pub fn possible(point: &Point) -> Vec<Fault> {
         "openat" if point.changes => &["EIO", "ENOSPC", "EDQUOT", "EACCES", "EINTR", "EROFS"],
         "openat" => &["EIO", "EACCES", "EINTR"],
         "write" | "pwrite64" => &["EIO", "ENOSPC", "EDQUOT", "EINTR", "EROFS"],
-        "copy_file_range" | "sendfile" | "fallocate" | "ftruncate" | "fsync" | "fdatasync" => {
+        "copy_file_range" | "sendfile" | "fsync" | "fdatasync" => {
             &["EIO", "ENOSPC", "EINTR", "EROFS"]
         }
+        // A file that can only be appended to.
+        "fallocate" | "ftruncate" => &["EIO", "ENOSPC", "EINTR", "EROFS", "EPERM"],
         // A copy-on-write filesystem needs space to remove a name.
         "unlink" | "unlinkat" => &["EIO", "ENOSPC", "EACCES", "EROFS"],
         "rename" | "renameat" | "renameat2" | "link" | "linkat" | "mkdir" | "mkdirat"
