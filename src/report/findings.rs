@@ -11,9 +11,12 @@ use super::name::line;
 use super::text::Page;
 use crate::plan::reason::size;
 
+/// The sentence of a row.
+type Sentence = fn(&Value) -> String;
+
 /// Lists in the metadata of an operation, with the word and the sentence of a row. Zombies stand
 /// among the processes.
-const LISTS: [(&str, &str, fn(&Value) -> String); 3] = [
+const LISTS: [(&str, &str, Sentence); 3] = [
     ("deleted_open_files", "deleted", deleted),
     ("shared_memory", "unmapped", segment),
     ("recommendations", "advice", advice),
@@ -56,7 +59,9 @@ pub(super) fn advice(row: &Value) -> String {
     text.push_str(": ");
     text.push_str(&evidence.map(subject_and_figures).unwrap_or_default());
     if let Some(threshold) = threshold.filter(|words| !words.is_empty()) {
-        text.push_str(&format!(" (threshold: {threshold})"));
+        text.push_str(" (threshold: ");
+        text.push_str(&threshold);
+        text.push(')');
     }
     if let Some(command) = row["command"].as_str() {
         text.push_str("; ");

@@ -29,13 +29,21 @@ pub fn read(session: &Session, count: usize) -> Vec<Value> {
 
 /// The cycle that began at `began`, where the last line says how it ended, and it is not the one
 /// that is `counted` already. What a line does not say is left open.
-#[must_use]
-pub fn ended(books: &Books, began: Time, counted: Option<&Cycle>) -> Option<Finished> {
-    let bytes = books.read(HISTORY).ok()??;
-    let last = lines(&bytes).next_back()?;
-    let ended: Ended = serde_json::from_slice(last).ok()?;
-    let theirs = ended.command == "cycle" && ended.timestamp == began;
-    (theirs && !counted.is_some_and(|cycle| ended.is(cycle))).then(|| ended.finished())
+///
+/// # Errors
+/// Those of reading.
+pub fn ended(books: &Books, began: Time, counted: Option<&Cycle>) -> io::Result<Option<Finished>> {
+    let bytes = match books.read(HISTORY) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => None,
+        other => other?,
+    };
+    let bytes = bytes.unwrap_or_default();
+    let last = lines(&bytes).next_back();
+    let ended: Option<Ended> = last.and_then(|line| serde_json::from_slice(line).ok());
+    Ok(ended
+        .filter(|ended| ended.command == "cycle" && ended.timestamp == began)
+        .filter(|ended| !counted.is_some_and(|cycle| ended.is(cycle)))
+        .map(Ended::finished))
 }
 
 /// What the schedule needs of a report.

@@ -156,14 +156,22 @@ impl Memory {
             return;
         };
         let counted = self.state.last_cycle.as_ref();
-        if let Some(mut finished) = history::ended(books, attempt, counted) {
-            finished.processes = self.state.processes.clone();
-            self.warnings.push(format!(
-                "how the cycle that began at {attempt} ended is taken from {HISTORY}: {STATE} did \
-                 not have it"
-            ));
-            self.state = self.after_cycle(session, &finished);
-            return;
+        match history::ended(books, attempt, counted) {
+            Ok(None) => {}
+            Ok(Some(mut finished)) => {
+                finished.processes = self.state.processes.clone();
+                self.warnings.push(format!(
+                    "how the cycle that began at {attempt} ended is taken from {HISTORY}: {STATE} \
+                     did not have it"
+                ));
+                self.state = self.after_cycle(session, &finished);
+                return;
+            }
+            // How it ended is known another time.
+            Err(error) => {
+                self.unreadable = Some(error);
+                return;
+            }
         }
         self.warnings.push(format!(
             "the cycle that began at {attempt} did not come to its end; it counts as a failure"
