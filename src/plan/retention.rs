@@ -410,8 +410,8 @@ mod tests {
             }),
             ..Group::default()
         };
-        let retention = Retention {
-            groups: vec![wants(130), wants(0)],
+        let retention = |target| Retention {
+            groups: vec![wants(target), wants(0)],
             totals: Vec::new(),
             free: vec![100],
         };
@@ -422,7 +422,10 @@ mod tests {
             copy(1, 2, 15),
             copy(1, 9, 15),
         ];
-        assert_eq!(expired(&retention, &items), [0, 1, 4]);
+        assert_eq!(expired(&retention(130), &items), [0, 1, 4]);
+        // The fifth gives back 15, so that one of the first two is enough.
+        assert_eq!(expired(&retention(120), &items), [1, 4]);
+        assert_eq!(expired(&retention(115), &items), [4]);
     }
 
     #[test]

@@ -363,6 +363,7 @@ mod tests {
             ("a.log.2026-11-23_10-00-07-01", None, None),
             ("a.log.2026-13-23", None, None),
             ("a.log-20260231", None, None),
+            ("a.log.99999", Some("a.log"), None),
             ("a.log.123456", None, None),
             ("a.log", None, None),
             (".1", None, None),
@@ -381,6 +382,8 @@ mod tests {
             });
             assert_eq!(stamp.as_deref(), date, "{name}");
         }
+        let index = |name| parse_foreign(OsStr::new(name)).map(|found| found.order);
+        assert_eq!(index("a.log.12.gz"), Some(Order::Index(12)));
     }
 
     #[test]

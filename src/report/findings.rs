@@ -1,6 +1,7 @@
 //! What an operation found and only tells: advice, and what processes hold of the garbage.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use serde_json::{Map, Value};
@@ -11,7 +12,7 @@ use super::name::line;
 use super::text::Page;
 use crate::plan::reason::size;
 
-/// The sentence of a row.
+/// How a row of a list is told.
 type Sentence = fn(&Value) -> String;
 
 /// Lists in the metadata of an operation, with the word and the sentence of a row. Zombies stand
@@ -59,9 +60,7 @@ pub(super) fn advice(row: &Value) -> String {
     text.push_str(": ");
     text.push_str(&evidence.map(subject_and_figures).unwrap_or_default());
     if let Some(threshold) = threshold.filter(|words| !words.is_empty()) {
-        text.push_str(" (threshold: ");
-        text.push_str(&threshold);
-        text.push(')');
+        let _ = write!(text, " (threshold: {threshold})");
     }
     if let Some(command) = row["command"].as_str() {
         text.push_str("; ");

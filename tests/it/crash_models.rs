@@ -191,6 +191,38 @@ const EXPIRY: Scenario = Scenario {
     ..Scenario::BLANK
 };
 
+// What another system archived
+
+const FOREIGN: [(&str, &[u8]); 2] = [
+    ("rf_20250809.pkl", b"weights of August"),
+    ("deep/er/rf_20250901.pkl", b"weights of September"),
+];
+
+fn foreign() -> World {
+    let tree = Tree::new();
+    tree.config("[models]\n");
+    for (name, bytes) in FOREIGN {
+        tree.aged(Path::new("models/archived").join(name), bytes, 60 * DAY);
+    }
+    World::new(tree)
+}
+
+const TAKING_IN: Scenario = Scenario {
+    build: foreign,
+    args: &["archive-models"],
+    holds: |world| {
+        let stored = stored(&world.archive);
+        let all = FOREIGN.map(|(name, bytes)| (PathBuf::from(name), bytes.to_vec()));
+        assert_eq!(stored, all.into());
+        assert!(sums_hold(&world.archive), "sha256sum -c");
+    },
+    settled: |world| {
+        assert_eq!(listed(&world.archive).len(), FOREIGN.len());
+        is_recorded(world);
+    },
+    ..Scenario::BLANK
+};
+
 // Restoring
 
 fn archived() -> World {
@@ -231,5 +263,6 @@ sweeps! {
     archive_elsewhere: ARCHIVE_ELSEWHERE;
     archive_again: ARCHIVE_AGAIN;
     expiry_of_models: EXPIRY;
+    taking_in: TAKING_IN;
     restore: RESTORE;
 }

@@ -281,7 +281,6 @@ fn signalled(tree: &Tree) -> (Value, Option<i32>) {
 const SIGNAL: &str = "signal = { name = 'USR1', pid_file = 'run/a.pid' }\n";
 
 #[test]
-#[cfg_attr(sysopt_portable, ignore = "it acts on what may be in use")]
 fn an_agent_that_does_not_run_has_nothing_to_reopen() {
     let (tree, bytes) = hooked(SIGNAL);
     let (report, code) = signalled(&tree);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::super::action::{Subject, shown_subject};
-use super::super::entry::{AtimeMode, EntryId, Kind, RootId, Walk};
+use super::super::entry::{AtimeMode, EntryId, Filesystem, Kind, RootId, Stat, Walk};
 use super::super::host::{Hold, Visibility};
 use super::super::policy::{Globs, MinFree};
 use super::super::testing::{
@@ -348,4 +348,146 @@ fn without_a_process_table_what_would_go_stays_and_is_told() {
     assert!(plan.warnings[1].contains("no /proc"), "{:?}", plan.warnings);
     // Where nothing was to go, there is nothing to say.
     assert!(planned(&policy(3 * MIB), &tree).warnings.is_empty());
+}
+
+// Repositories of the Hugging Face hub
+
+/// One that nobody used for nine days: the link to its blob, read a moment ago because somebody
+/// listed it, a reference, and the blob.
+fn repository(tree: &mut Tree, root: RootId, name: &str) -> [EntryId; 3] {
+    let at = |below: &str| format!("hub/{name}/{below}");
+    let link = Stat {
+        atime: NOW,
+        ..special(Kind::Symlink, 9 * DAY)
+    };
+    [
+        tree.add(root, at("snapshots/r/model"), link),
+        tree.add(root, at("refs/main"), file(40, 9 * DAY)),
+        tree.add(root, at("blobs/b0"), file(MIB, 9 * DAY)),
+    ]
+}
+
+#[test]
+fn a_repository_goes_links_first_and_blobs_last_each_after_the_one_before() {
+    let (mut tree, root) = cache();
+    let parts = repository(&mut tree, root, "models--a--b");
+    let plan = planned(&policy(0), &tree);
+    let evicted = plan.actions.iter().filter(|it| it.verb == Verb::Evict);
+    let evicted: Vec<_> = evicted.map(|it| (it.subject, it.needs())).collect();
+    let [link, reference, blob] = parts.map(Subject::Entry);
+    assert_eq!(
+        evicted,
+        [(link, None), (reference, Some(0)), (blob, Some(1))]
+    );
+}
+
+#[test]
+fn a_part_that_must_stay_keeps_the_whole_repository() {
+    type Change = fn(&mut Tree, RootId, EntryId);
+    const NAME: &str = "hub/models--a--b";
+    let table: [(&str, Change); 8] = [
+        ("in_use", |tree, _, blob| tree.hold(blob, 7, Hold::Mapped)),
+        ("excluded", |tree, root, _| {
+            tree.add(root, format!("{NAME}/blobs/x.keep"), file(1, 9 * DAY));
+        }),
+        ("database", |tree, root, _| {
+            tree.add(root, format!("{NAME}/x.sqlite"), file(1, 9 * DAY));
+        }),
+        ("not_regular", |tree, root, _| {
+            let pipe = special(Kind::Fifo, 9 * DAY);
+            tree.add(root, format!("{NAME}/pipe"), pipe);
+        }),
+        ("sysopt_temporary", |tree, root, _| {
+            tree.add(root, format!("{NAME}/.sysopt-1.tmp"), file(1, 9 * DAY));
+        }),
+        ("recently_used", |tree, root, _| {
+            tree.add(root, format!("{NAME}/refs/new"), file(1, MINUTE));
+        }),
+        ("linked_elsewhere", |tree, root, _| {
+            let half = linked(1, 9 * DAY, 77, 2);
+            tree.add(root, format!("{NAME}/blobs/half"), half);
+        }),
+        ("in_use", |tree, root, _| {
+            let lock = "hub/.locks/models--a--b/b0.lock";
+            let lock = tree.add(root, lock, file(0, 9 * DAY));
+            tree.hold(lock, 7, Hold::Write);
+        }),
+    ];
+    let policy = CachePolicy {
+        exclude: Globs::new(&["*.keep"]).unwrap_or_default(),
+        ..policy(0)
+    };
+    for (expected, change) in table {
+        let (mut tree, root) = cache();
+        let parts = repository(&mut tree, root, "models--a--b");
+        change(&mut tree, root, parts[2]);
+        let plan = planned(&policy, &tree);
+        assert!(plan.actions.is_empty(), "{expected}");
+        for part in parts {
+            assert_eq!(code(&plan, Subject::Entry(part)), Some(expected));
+        }
+    }
+}
+
+#[test]
+fn two_names_of_a_blob_in_a_repository_count_once() {
+    let (mut tree, root) = cache();
+    repository(&mut tree, root, "models--a--b");
+    for name in ["one", "two"] {
+        let path = format!("hub/models--a--b/blobs/{name}");
+        tree.add(root, path, linked(MIB, 9 * DAY, 77, 2));
+    }
+    let plan = planned(&policy(0), &tree);
+    let evicted = plan.actions.iter().filter(|it| it.verb == Verb::Evict);
+    assert_eq!(evicted.count(), 5);
+    let directories = i64::try_from(plan.directory_bytes(&tree.inventory)).unwrap_or(0);
+    // Two blobs, and the block of the reference.
+    assert_eq!(plan.estimate, Some((2 << 20) + 4096 + directories));
+}
+
+#[test]
+fn what_is_collected_in_a_repository_as_garbage_is_left_to_that() {
+    let (mut tree, root) = cache();
+    let [link, reference, blob] = repository(&mut tree, root, "datasets--a--b");
+    let mut claims = Claims::none(&tree.inventory);
+    claims.insert(reference);
+    let plan = plan(&policy(0), &tree.inventory, &claims, Clock::at(NOW));
+    assert_eq!(code(&plan, Subject::Entry(reference)), Some("garbage"));
+    let evicted = plan.actions.iter().filter(|it| it.verb == Verb::Evict);
+    let evicted: Vec<_> = evicted.map(|it| it.subject).collect();
+    assert_eq!(evicted, [link, blob].map(Subject::Entry));
+}
+
+#[test]
+fn each_directory_is_judged_by_what_its_own_filesystem_records() {
+    let (mut tree, root) = cache();
+    let other = tree.root(Role::Cache, "other");
+    tree.inventory.filesystems.push(Filesystem {
+        atime: AtimeMode::Noatime,
+        ..filesystem(2)
+    });
+    tree.inventory.roots[usize::from(other.0)].filesystem = Some(1);
+    let read_now = Stat {
+        atime: NOW,
+        ..file(MIB, 9 * DAY)
+    };
+    let recent = tree.add(root, "read", read_now);
+    let old = tree.add(other, "read", read_now);
+    let plan = planned(&policy(0), &tree);
+    assert_eq!(code(&plan, Subject::Entry(recent)), Some("recently_used"));
+    assert_eq!(code(&plan, Subject::Entry(old)), None);
+    assert_eq!(acted(&tree.inventory, &plan), [Path::new("other/read")]);
+}
+
+#[test]
+fn what_is_used_this_very_instant_is_recent_and_not_in_the_future() {
+    let (mut tree, root) = cache();
+    tree.add(root, "now", file(MIB, 0));
+    let at_once = CachePolicy {
+        preserve_recent: Duration::ZERO,
+        ..policy(0)
+    };
+    assert_eq!(planned(&at_once, &tree).actions.len(), 1);
+    let kept = planned(&policy(0), &tree).kept;
+    assert_eq!(kept[0].reason.code(), "recently_used");
 }

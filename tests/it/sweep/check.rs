@@ -72,7 +72,7 @@ impl Trial<'_> {
         }
         let left = self.left(world);
         if let (true, Fault::Error(_)) = (met, self.fault) {
-            self.is_told(&ran, left.is_empty());
+            self.is_told(world, &ran, left.is_empty());
         }
         self.recovers(world);
         if met { Verdict::Held } else { Verdict::NotMet }
@@ -80,9 +80,13 @@ impl Trial<'_> {
 
     /// A run that did not do everything names the failure. What a companion kept it from doing is
     /// no failure.
-    fn is_told(&self, ran: &Ran, all_is_done: bool) {
-        let excused = self.scenario.always_acts || self.scenario.beside.is_some();
-        if ran.code == Some(0) && (all_is_done || excused) {
+    fn is_told(&self, world: &World, ran: &Ran, all_is_done: bool) {
+        if ran.code == Some(0) && self.scenario.always_acts {
+            // A plan that is never empty does not tell; the tree does.
+            (self.scenario.settled)(world);
+            return;
+        }
+        if ran.code == Some(0) && (all_is_done || self.scenario.beside.is_some()) {
             return;
         }
         let words = self.fault.words();
@@ -169,7 +173,9 @@ fn is_true(world: &World, ran: &Ran) {
             if let Some(to) = action["to"].as_str() {
                 assert!(world.tree.path(to).exists(), "{action} {ran:?}");
             }
-            if matches!(verb, "evict" | "expire" | "delete" | "archive" | "compress") {
+            // What another system archived stays where it is.
+            let moved = action["to"] != action["path"];
+            if moved && matches!(verb, "evict" | "expire" | "delete" | "archive" | "compress") {
                 let path = world.tree.path(action["path"].as_str().unwrap());
                 assert!(path.symlink_metadata().is_err(), "{action} {ran:?}");
             }

@@ -169,12 +169,13 @@ pub fn ready<F: Fn()>(test: F) -> bool {
 /// Kills the command at the points.
 pub fn killed(name: &str, scenario: &Scenario, depth: Depth) {
     let points = trace::points(scenario);
+    let of = points.len();
     // What only looks leaves the disk as it was, so that a kill there is one at the next change.
     let points = points
         .into_iter()
         .filter(|point| depth == Depth::Whole || point.changes)
         .map(|point| (point, Fault::KILL));
-    tried(name, scenario, depth, depth.some(points.collect()));
+    tried(name, scenario, (depth, of), depth.some(points.collect()));
 }
 
 /// Fails the points, with each error that can occur there.
@@ -184,7 +185,8 @@ pub fn refused(name: &str, scenario: &Scenario, depth: Depth) {
         let faults = fault::possible(point).into_iter();
         faults.map(|fault| (point.clone(), fault))
     });
-    tried(name, scenario, depth, depth.some(all.collect()));
+    let all: Vec<_> = all.collect();
+    tried(name, scenario, (depth, all.len()), depth.some(all));
 }
 
 /// Two undisturbed runs on two like trees make the same calls.
@@ -196,9 +198,15 @@ pub fn repeats(scenario: &Scenario) {
     assert_eq!(calls(), calls());
 }
 
-fn tried(name: &str, scenario: &Scenario, depth: Depth, trials: Vec<(Point, Fault)>) {
+/// Makes trials of this depth, of so many that there are.
+fn tried(
+    name: &str,
+    scenario: &Scenario,
+    (depth, of): (Depth, usize),
+    trials: Vec<(Point, Fault)>,
+) {
     assert!(trials.len() > 3, "{name}: {} are no proof", trials.len());
-    let mut tally = Tally::new(name, depth);
+    let mut tally = Tally::new(name, depth, of);
     for (point, fault) in trials {
         let trial = Trial {
             scenario,

@@ -17,6 +17,8 @@ use super::trace::Point;
 pub struct Tally {
     name: String,
     depth: Depth,
+    /// How many trials there are at the greatest depth.
+    of: usize,
     begun: Instant,
     points: BTreeSet<String>,
     faults: BTreeMap<&'static str, usize>,
@@ -31,10 +33,11 @@ pub fn lines_of(depth: Depth) -> PathBuf {
 }
 
 impl Tally {
-    pub fn new(name: &str, depth: Depth) -> Self {
+    pub fn new(name: &str, depth: Depth, of: usize) -> Self {
         Self {
             name: name.to_owned(),
             depth,
+            of,
             begun: Instant::now(),
             points: BTreeSet::new(),
             faults: BTreeMap::new(),
@@ -87,6 +90,7 @@ impl Tally {
         json!({
             "scenario": self.name,
             "depth": self.depth.name(),
+            "of": self.of,
             "points": self.points.len(),
             "faults": self.faults,
             "not_met": self.not_met,

@@ -354,6 +354,23 @@ fn what_an_archive_cannot_show_says_nothing_of_the_models_beside_it() {
 }
 
 #[test]
+fn a_directory_model_with_a_name_deep_in_it_that_cannot_be_looked_at_stays() {
+    for (name, expected) in [("net", Some("unreadable")), ("other", None)] {
+        let mut tree = fresh();
+        tree.add(MODELS, "net/saved_model.pb", file(1, 30 * DAY));
+        tree.add(MODELS, "net/variables/a", file(1, 30 * DAY));
+        tree.add(MODELS, "other/variables/a", file(1, 30 * DAY));
+        tree.inventory.problems.push(crate::plan::entry::Problem {
+            root: MODELS,
+            path: format!("models/{name}/variables/b").into(),
+            error: "Input/output error".to_owned(),
+        });
+        let plan = planned(&policy(), tree.inventory, CLOCK);
+        assert_eq!(kept(&plan, "models/net"), expected, "{name}");
+    }
+}
+
+#[test]
 fn without_a_process_table_a_model_that_is_due_stays_and_is_told() {
     let mut tree = fresh();
     tree.add(MODELS, "due.pkl", file(10, 30 * DAY));

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::world::{CLOCK, File, World, acted, kept, only, paths, planned, policy};
 use crate::plan::action::Verb;
-use crate::plan::entry::{Inventory, Kind, LinkTarget};
+use crate::plan::entry::{EntryId, Inventory, Kind, LinkTarget};
+use crate::plan::foreign;
 use crate::plan::host::Visibility;
 use crate::plan::policy::ModelsPolicy;
 use crate::plan::testing::special;
@@ -237,14 +238,14 @@ fn without_a_process_table_no_version_expires() {
     for days in [10, 20, 30] {
         world = world.archived(&format!("rf_{days}.pkl"), "rf.pkl", File::of(days));
     }
-    let policy = ModelsPolicy {
+    let mut policy = ModelsPolicy {
         max_archived: 1,
-        max_archive_size: Some(1),
+        max_archive_size: Some(4096),
         ..policy()
     };
     let mut inventory = world.inventory(&policy);
     inventory.open.visibility = Visibility::default();
-    let plan = planned(&policy, inventory, CLOCK);
+    let plan = planned(&policy, inventory.clone(), CLOCK);
     assert!(acted(&plan).is_empty());
     assert_eq!(kept(&plan, "models/archived/rf_30.pkl"), Some("unseen"));
     assert_eq!(kept(&plan, "models/archived/rf_20.pkl"), Some("unseen"));
@@ -253,5 +254,39 @@ fn without_a_process_table_no_version_expires() {
         Some("last_version")
     );
     // All three stay over the limit.
-    assert_eq!(only(&plan).metadata["over_archive_bytes"], 3 * 4096 - 1);
+    assert_eq!(only(&plan).metadata["over_archive_bytes"], 2 * 4096);
+    assert!(only(&plan).warnings[0].contains("8.0 KiB over"));
+    policy.max_archive_size = Some(3 * 4096);
+    let plan = planned(&policy, inventory, CLOCK);
+    assert!(!only(&plan).metadata.contains_key("over_archive_bytes"));
+}
+
+#[test]
+fn what_another_system_archived_is_taken_in_where_the_manifest_and_its_users_are_known() {
+    let path = Path::new("rf_20250809.pkl");
+    let world = World {
+        unlisted: vec![path.into()],
+        ..World::default()
+    };
+    let table = [
+        (true, true, 1, None),
+        // Nothing is written to a manifest that cannot be read.
+        (false, true, 0, Some("unlisted")),
+        (true, false, 0, Some("unseen")),
+    ];
+    for (readable, seen, actions, expected) in table {
+        let policy = policy();
+        let mut inventory = world.inventory(&policy);
+        let id = inventory
+            .entry_ids()
+            .find(|id| inventory.name(inventory.entry(*id)) == path.as_os_str())
+            .unwrap_or(EntryId(0));
+        let version = foreign::version(&inventory, &policy.patterns, path, id);
+        inventory.archives[0].foreign.extend(version);
+        inventory.archives[0].unreadable = !readable;
+        inventory.open.visibility.looked = seen;
+        let plan = planned(&policy, inventory, CLOCK);
+        assert_eq!(only(&plan).actions.len(), actions, "{readable} {seen}");
+        assert_eq!(kept(&plan, "models/archived/rf_20250809.pkl"), expected);
+    }
 }
