@@ -11,11 +11,14 @@ mod budget;
 mod emptied;
 mod figures;
 mod keep;
+mod last_use;
 mod repositories;
 mod units;
 
 #[cfg(test)]
 mod laws;
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;
 

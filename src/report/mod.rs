@@ -5,6 +5,7 @@
 //! take no memory here. [`out`] is the one module that writes to stdout and stderr.
 
 mod agents;
+pub mod explain;
 mod items;
 mod json;
 pub mod look;

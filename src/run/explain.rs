@@ -1,9 +1,6 @@
 //! `--explain PATH`: what would happen to this one path, by which rule, and when.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-
-use serde_json::json;
 
 use super::directories::{self, Directories};
 use super::memory::Memory;
@@ -13,10 +10,12 @@ use crate::cli::Format;
 use crate::config::locate::absolute;
 use crate::exit::Exit;
 use crate::fs::roots;
-use crate::plan::action::{Action, Kept, Operation, OperationPlan, Plan, Subject, shown_subject};
+use crate::plan::action::{
+    Action, Kept, Operation, OperationPlan, Plan, Subject, Verb, shown_subject,
+};
 use crate::plan::due;
 use crate::plan::entry::{DirId, Inventory, RootId};
-use crate::plan::time::Time;
+use crate::report::explain::{Explanation, Verdict};
 use crate::report::message;
 use crate::report::name;
 
@@ -32,23 +31,21 @@ fn answer(session: &Session, job: &Job<'_>, path: &Path) -> Result<Exit, Early> 
     let directories = operate::open(session, job)?;
     let memory = Memory::read_only(session)?;
     let operate::Planned { plan, .. } = operate::plan(session, job, &directories, &memory)?;
-    let wanted = absolute(&session.typed_base(), path);
+    let wanted = roots::without_dots(&absolute(&session.typed_base(), path));
     let mut verdicts = verdicts(session, &plan, &Places::of(&directories, &wanted));
     if verdicts.is_empty() {
         let shown = directories::shown(&session.config.base, &wanted);
-        if roots::find(&wanted).is_none() {
+        if !roots::is_there(&wanted) {
             let line = format!("'{}' does not exist", name::path(&shown));
             return Err(Early::line(Exit::Usage, &line));
         }
         verdicts.push(outside(job, &plan, shown));
     }
+    let explanation = Explanation { path, verdicts };
     let printed = if session.cli.format == Format::Json {
-        session.out.json(
-            &json!({ "schema": "sysopt.explain/1", "path": path, "verdicts": verdicts }),
-            0,
-        )
+        session.out.json(&explanation, 0)
     } else {
-        session.out.plain(&lines(&verdicts), 0)
+        session.out.plain(&explanation.text(), 0)
     };
     Ok(match printed {
         Ok(()) => Exit::Success,
@@ -61,22 +58,6 @@ fn answer(session: &Session, job: &Job<'_>, path: &Path) -> Result<Exit, Early> 
     })
 }
 
-/// What one operation says of the path.
-#[derive(Debug, serde::Serialize)]
-struct Verdict {
-    operation: &'static str,
-    /// The word of the action; `None` where it is kept.
-    action: Option<&'static str>,
-    path: PathBuf,
-    to: Option<PathBuf>,
-    rule: String,
-    /// From when on the next run would act, if nothing changes; `None` where time alone does not
-    /// decide.
-    when: Option<Time>,
-    /// What else has to come before it acts.
-    condition: Option<String>,
-}
-
 /// Where the path lies: by root, and relative to it.
 struct Places(Vec<(RootId, PathBuf)>);
 
@@ -87,10 +68,11 @@ impl Places {
         let real = parent.zip(wanted.file_name());
         let real = real.map(|(parent, name)| parent.join(name));
         let below = |root: &Path, path: &Path| path.strip_prefix(root).ok().map(Path::to_path_buf);
-        let each = directories.roots.iter().filter_map(|(id, root)| {
+        let each = directories.roots.iter().flat_map(|(id, root)| {
             let typed = below(&root.spec.path, wanted);
-            let real = || below(&root.resolved, real.as_deref()?);
-            Some((id, typed.or_else(real)?))
+            // A link further down leads to another place, of the same root or of another.
+            let real = real.as_deref().and_then(|real| below(&root.resolved, real));
+            typed.into_iter().chain(real).map(move |path| (id, path))
         });
         Self(each.collect())
     }
@@ -132,7 +114,12 @@ fn verdicts(session: &Session, plan: &Plan, places: &Places) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     for operation in &plan.operations {
         let is_it = |subject| places.is(inventory, subject);
-        let actions = operation.actions.iter().filter(|a| is_it(a.subject));
+        let actions = operation.actions.iter().filter(|action| {
+            // A model that is a directory goes with all that is in it.
+            let whole = action.verb != Verb::RemoveDirectory;
+            is_it(action.subject)
+                || matches!(action.subject, Subject::Directory(id) if whole && places.is_above(inventory, id))
+        });
         verdicts.extend(actions.map(|action| acted(session, plan, operation, action)));
         let kept = operation.kept.iter().filter(|kept| match kept.subject {
             Subject::Entry(_) | Subject::Named(_) => is_it(kept.subject),
@@ -233,31 +220,4 @@ fn outside(job: &Job<'_>, plan: &Plan, path: PathBuf) -> Verdict {
         when: None,
         condition: None,
     }
-}
-
-fn lines(verdicts: &[Verdict]) -> String {
-    let mut text = String::new();
-    for verdict in verdicts {
-        let path = name::path(&verdict.path);
-        let _ = match (verdict.action, &verdict.to) {
-            (Some(action), Some(to)) => writeln!(
-                text,
-                "{path}: would {action} to {}: {}",
-                name::path(to),
-                verdict.rule
-            ),
-            (Some(action), None) => writeln!(text, "{path}: would {action}: {}", verdict.rule),
-            (None, _) => {
-                let until = verdict.when.map(|when| format!(" until {when}"));
-                let until = until.unwrap_or_default();
-                writeln!(text, "{path}: kept{until}: {}", verdict.rule)
-            }
-        };
-        if let Some(condition) = &verdict.condition {
-            let alternative = verdict.when.is_some() && condition.starts_with("when");
-            let or = if alternative { "or " } else { "" };
-            let _ = writeln!(text, "  {or}{condition}");
-        }
-    }
-    text
 }
