@@ -20,7 +20,7 @@ use super::locked::Locked;
 use super::names;
 use super::order;
 use super::policy::GarbagePolicy;
-use super::reason::{Keep, Reason};
+use super::reason::{Keep, Reason, size};
 use super::scope;
 use super::time::Clock;
 use bytecode::Sources;
@@ -87,7 +87,23 @@ pub fn plan(
     tally.reported(inventory, evidence);
     emit(&mut plan, inventory, deletes);
     plan.metadata = tally.metadata(inventory, evidence);
+    plan.message = held(inventory, plan.actions.is_empty());
     plan
+}
+
+/// What deleted files take that a process holds open: nobody else would ever say it.
+fn held(inventory: &Inventory, idle: bool) -> Option<String> {
+    let files = &inventory.open.deleted;
+    let bytes = files
+        .iter()
+        .map(|file| file.bytes)
+        .fold(0, u64::saturating_add);
+    let nothing = if idle { "nothing to collect, " } else { "" };
+    let files = match files.len() {
+        1 => "1 deleted file that is".to_owned(),
+        many => format!("{many} deleted files that are"),
+    };
+    (bytes > 0).then(|| format!("{nothing}{} in {files} still open", size(bytes)))
 }
 
 /// The pid files whose process the evidence is asked for.

@@ -35,9 +35,7 @@ pub(super) fn write(found: &Map<String, Value>, out: &mut dyn Write) -> io::Resu
         )?;
     }
     for one in list("recommendations").into_iter().flatten() {
-        let command = one["command"].as_str();
-        let command = command.map_or_else(String::new, |command| format!(": {command}"));
-        let words = format!("{}, {}{command}", text(one, "code"), one["evidence"]);
+        let words = super::findings::advice(one);
         writeln!(out, "advice     {}", line(&words))?;
     }
     let hidden = found.get("visibility").is_some_and(|seen| {

@@ -6,6 +6,7 @@
 
 mod agents;
 pub mod explain;
+mod findings;
 mod items;
 mod json;
 pub mod look;

@@ -137,6 +137,7 @@ impl Page {
             Some(rows) => self.rows(rows, out)?,
             None => self.items(view, out)?,
         }
+        self.findings(&view.plan.metadata, out)?;
         if troubles {
             self.troubles(view, out)?;
         }

@@ -247,6 +247,9 @@ fn what_processes_hold_is_reported_with_pid_and_bytes() {
     let lies = tree.write("logs/x (deleted)", "here");
     let reader = File::open(lies).unwrap();
     let report = collect(&tree);
+    let words = tree
+        .run(&["-C", ".", "cycle", "--only", "garbage", "--force"])
+        .stdout;
     drop(reader);
     let deleted = &operation(&report, GARBAGE)["metadata"]["deleted_open_files"];
     let pid = holder.id();
@@ -262,6 +265,9 @@ fn what_processes_hold_is_reported_with_pid_and_bytes() {
             .contains(&pid.to_string())
     );
     assert!(deleted[0]["path"].as_str().unwrap().contains("held.log"));
+    for part in ["in 1 deleted file that is still open", "logs/held.log"] {
+        assert!(words.contains(part), "{words}");
+    }
     assert_eq!(figures(&report, "deleted_open_files"), (1, 1, 0));
 }
 
