@@ -1,6 +1,7 @@
 //! What an operation found and only tells: advice, and what processes hold of the garbage.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use serde_json::{Map, Value};
@@ -11,9 +12,12 @@ use super::name::line;
 use super::text::Page;
 use crate::plan::reason::size;
 
+/// How a row of a list is told.
+type Sentence = fn(&Value) -> String;
+
 /// Lists in the metadata of an operation, with the word and the sentence of a row. Zombies stand
 /// among the processes.
-const LISTS: [(&str, &str, fn(&Value) -> String); 3] = [
+const LISTS: [(&str, &str, Sentence); 3] = [
     ("deleted_open_files", "deleted", deleted),
     ("shared_memory", "unmapped", segment),
     ("recommendations", "advice", advice),
@@ -56,7 +60,7 @@ pub(super) fn advice(row: &Value) -> String {
     text.push_str(": ");
     text.push_str(&evidence.map(subject_and_figures).unwrap_or_default());
     if let Some(threshold) = threshold.filter(|words| !words.is_empty()) {
-        text.push_str(&format!(" (threshold: {threshold})"));
+        let _ = write!(text, " (threshold: {threshold})");
     }
     if let Some(command) = row["command"].as_str() {
         text.push_str("; ");
