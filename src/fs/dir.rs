@@ -204,19 +204,25 @@ pub fn open_dir(dir: impl AsFd, name: &OsStr) -> io::Result<OwnedFd> {
 /// # Errors
 /// Those of `openat(2)`; anything but a regular file is `InvalidInput`.
 pub fn open_file(dir: impl AsFd, name: &OsStr) -> io::Result<(std::fs::File, Seen)> {
-    let fd = open_quietly(
-        dir.as_fd(),
-        name,
-        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK,
-    )?;
-    let seen = look_at(&fd)?;
+    let file = open_unseen(dir, name)?;
+    let seen = look_at(&file)?;
     if !seen.is_file() {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             "not a regular file",
         ));
     }
-    Ok((fd.into(), seen))
+    Ok((file, seen))
+}
+
+/// Opens whatever has the name for reading, never through a symbolic link and never waiting on a
+/// FIFO. What it is, the caller has to look at.
+///
+/// # Errors
+/// Those of `openat(2)`.
+pub fn open_unseen(dir: impl AsFd, name: &OsStr) -> io::Result<std::fs::File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    Ok(open_quietly(dir.as_fd(), name, flags)?.into())
 }
 
 /// Opens a file for reading and writing, never through a symbolic link and never waiting on a FIFO.

@@ -237,6 +237,12 @@ pub fn find(path: &Path) -> Option<PathBuf> {
     std::fs::canonicalize(path).ok()
 }
 
+/// Whether there is anything of that name; a link that leads nowhere is something.
+#[must_use]
+pub fn is_there(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok()
+}
+
 /// The path without `.` and `..`, of which what stands before the last `..` is resolved: one
 /// directory has one name, whatever was typed. Symbolic links after it stay as they are.
 #[must_use]

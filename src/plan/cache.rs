@@ -11,11 +11,14 @@ mod budget;
 mod emptied;
 mod figures;
 mod keep;
+mod last_use;
 mod repositories;
 mod units;
 
 #[cfg(test)]
 mod laws;
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +32,7 @@ use super::time::{Clock, Time};
 use budget::{Cause, Ledger};
 use emptied::Emptied;
 use keep::Rules;
+pub use last_use::LastUse;
 use units::Units;
 
 /// What `clean-cache` will do. Each entry below a root of [`Role::Cache`] gets one verdict.

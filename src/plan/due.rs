@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::action::{OperationPlan, Subject};
+use super::cache::LastUse;
 use super::entry::{Entry, EntryId, Inventory, Role};
 use super::policy::{LogRule, Policies};
 use super::reason::{Keep, size};
@@ -42,7 +43,11 @@ pub fn of(
     };
     match reason {
         Keep::RecentlyUsed(_) | Keep::FutureTime => Due {
-            at: Some(used(inventory, id).after(policies.cache.preserve_recent)),
+            at: Some(
+                LastUse::new(inventory)
+                    .of(id)
+                    .after(policies.cache.preserve_recent),
+            ),
             condition: Some("if a limit is exceeded then".to_owned()),
         },
         Keep::WithinBudget => within_budget(policies, inventory, plan, id),
@@ -63,11 +68,6 @@ pub fn of(
     }
 }
 
-fn used(inventory: &Inventory, id: EntryId) -> Time {
-    let entry = inventory.entry(id);
-    entry.used(inventory.atime_mode(inventory.root_of(entry)))
-}
-
 /// Its age, or the growth of its directory by what is left of the budget and by all that goes
 /// before it.
 fn within_budget(
@@ -78,7 +78,8 @@ fn within_budget(
 ) -> Due {
     let entry = inventory.entry(id);
     let root = inventory.root_of(entry);
-    let own = used(inventory, id);
+    let used = LastUse::new(inventory);
+    let own = used.of(id);
     let (mut left, mut before) = (0, 0);
     for kept in &plan.kept {
         let Subject::Entry(other) = kept.subject else {
@@ -87,7 +88,7 @@ fn within_budget(
         let row = inventory.entry(other);
         if inventory.root_of(row) == root && !matches!(kept.reason, Keep::Garbage) {
             left += row.disk_usage();
-            if kept.reason == Keep::WithinBudget && used(inventory, other) < own {
+            if kept.reason == Keep::WithinBudget && used.of(other) < own {
                 before += row.disk_usage();
             }
         }

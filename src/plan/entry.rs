@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::archive::Archive;
 use super::cutting::{Cuts, LogStates};
-use super::host::OpenFiles;
+use super::host::{Holder, OpenFiles};
 use super::time::Time;
 
 /// Index of a [`Root`] in [`Inventory::roots`].
@@ -417,6 +417,13 @@ impl Inventory {
     #[must_use]
     pub fn identity(&self, entry: &Entry) -> (u64, u64) {
         (self.device(self.root_of(entry)), entry.inode)
+    }
+
+    /// A process that has a directory open, or works in it.
+    #[must_use]
+    pub fn directory_user(&self, id: DirId) -> Option<&Holder> {
+        let row = self.directory(id);
+        self.open.holder((self.device(row.root), row.inode))
     }
 
     /// Owner and permissions of an entry.

@@ -79,7 +79,8 @@ pub fn plan(
         if is_searched(inventory, inventory.directory(id).root)
             && let Some(finding) = examiner.directory(id)
         {
-            tally.found(Class::EmptyDirectories, &finding, 0);
+            let bytes = u64::from(inventory.directory(id).blocks) * 512;
+            tally.found(Class::EmptyDirectories, &finding, bytes);
             note(&mut plan, &mut deletes, Subject::Directory(id), finding);
         }
     }

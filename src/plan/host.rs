@@ -83,7 +83,8 @@ impl Visibility {
 /// One pass over `/proc/*/fd` and `/proc/*/maps`.
 #[derive(Clone, Debug, Default)]
 pub struct OpenFiles {
-    /// Who holds which regular file, by device and inode; sorted by pid.
+    /// Who holds which regular file or directory, by device and inode; sorted by pid. The directory
+    /// that a process works in counts too, but for the topmost, where daemons are.
     pub holders: HashMap<(u64, u64), Vec<Holder>>,
     /// Who has a `flock` on which file or directory, by device and inode.
     pub locks: HashMap<(u64, u64), Locker>,

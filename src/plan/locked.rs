@@ -1,7 +1,7 @@
 //! Files and directories on which somebody has a `flock`: the convention of systemd-tmpfiles by
 //! which a program keeps its files, or all that is below a directory, from being cleaned.
 
-use super::entry::{EntryId, Inventory};
+use super::entry::{DirId, EntryId, Inventory};
 use super::host::Locker;
 
 /// Who has locked what, for every entry of an inventory.
@@ -30,6 +30,12 @@ impl<'a> Locked<'a> {
             }
         }
         Self { inventory, below }
+    }
+
+    /// Who keeps a directory by a lock on it or on one above.
+    #[must_use]
+    pub fn directory(&self, id: DirId) -> Option<&'a Locker> {
+        *self.below.get(id.0 as usize)?
     }
 
     /// Who keeps an entry by a lock on it or on a directory above.

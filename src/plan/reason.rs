@@ -9,6 +9,7 @@ use std::time::Duration;
 use humansize::{FormatSizeOptions, format_size};
 
 use super::entry::{Kind, Walk};
+use super::host::Holder;
 use super::policy::Signal;
 use super::readable;
 use super::time::Time;
@@ -387,6 +388,16 @@ impl fmt::Display for Reason {
             Self::PostRotate(command) => write!(f, "post_rotate: {}", readable::path(&command.0)),
             Self::Agent(words) => f.write_str(&words.0),
         }
+    }
+}
+
+impl From<&Holder> for Box<HeldBy> {
+    fn from(holder: &Holder) -> Self {
+        Self::new(HeldBy {
+            pid: holder.pid,
+            name: holder.name.clone(),
+            advice: None,
+        })
     }
 }
 

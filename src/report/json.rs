@@ -44,7 +44,7 @@ pub(super) fn optional_path_entry<M: SerializeMap>(
     }
 }
 
-const PATH: [&str; 2] = ["path", "path_base64"];
+pub(super) const PATH: [&str; 2] = ["path", "path_base64"];
 
 /// A list that is written while it is computed.
 struct Stream<F>(F);

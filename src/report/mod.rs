@@ -5,7 +5,7 @@
 //! take no memory here. [`out`] is the one module that writes to stdout and stderr.
 
 mod agents;
-pub mod explanation;
+pub mod explain;
 mod findings;
 mod items;
 mod json;

@@ -10,10 +10,12 @@ use crate::cli::Format;
 use crate::config::locate::absolute;
 use crate::exit::Exit;
 use crate::fs::roots;
-use crate::plan::action::{Action, Kept, Operation, OperationPlan, Plan, Subject, shown_subject};
+use crate::plan::action::{
+    Action, Kept, Operation, OperationPlan, Plan, Subject, Verb, shown_subject,
+};
 use crate::plan::due;
 use crate::plan::entry::{DirId, Inventory, RootId};
-use crate::report::explanation::{self, Explanation, Verdict};
+use crate::report::explain::{Explanation, Verdict};
 use crate::report::message;
 use crate::report::name;
 
@@ -29,20 +31,21 @@ fn answer(session: &Session, job: &Job<'_>, path: &Path) -> Result<Exit, Early> 
     let directories = operate::open(session, job)?;
     let memory = Memory::read_only(session)?;
     let operate::Planned { plan, .. } = operate::plan(session, job, &directories, &memory)?;
-    let wanted = absolute(&session.typed_base(), path);
+    let wanted = roots::without_dots(&absolute(&session.typed_base(), path));
     let mut verdicts = verdicts(session, &plan, &Places::of(&directories, &wanted));
     if verdicts.is_empty() {
         let shown = directories::shown(&session.config.base, &wanted);
-        if roots::find(&wanted).is_none() {
+        if !roots::is_there(&wanted) {
             let line = format!("'{}' does not exist", name::path(&shown));
             return Err(Early::line(Exit::Usage, &line));
         }
         verdicts.push(outside(job, &plan, shown));
     }
+    let explanation = Explanation { path, verdicts };
     let printed = if session.cli.format == Format::Json {
-        session.out.json(&Explanation { path, verdicts }, 0)
+        session.out.json(&explanation, 0)
     } else {
-        session.out.plain(&explanation::text(&verdicts), 0)
+        session.out.plain(&explanation.text(), 0)
     };
     Ok(match printed {
         Ok(()) => Exit::Success,
@@ -65,10 +68,11 @@ impl Places {
         let real = parent.zip(wanted.file_name());
         let real = real.map(|(parent, name)| parent.join(name));
         let below = |root: &Path, path: &Path| path.strip_prefix(root).ok().map(Path::to_path_buf);
-        let each = directories.roots.iter().filter_map(|(id, root)| {
+        let each = directories.roots.iter().flat_map(|(id, root)| {
             let typed = below(&root.spec.path, wanted);
-            let real = || below(&root.resolved, real.as_deref()?);
-            Some((id, typed.or_else(real)?))
+            // A link further down leads to another place, of the same root or of another.
+            let real = real.as_deref().and_then(|real| below(&root.resolved, real));
+            typed.into_iter().chain(real).map(move |path| (id, path))
         });
         Self(each.collect())
     }
@@ -110,7 +114,12 @@ fn verdicts(session: &Session, plan: &Plan, places: &Places) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     for operation in &plan.operations {
         let is_it = |subject| places.is(inventory, subject);
-        let actions = operation.actions.iter().filter(|a| is_it(a.subject));
+        let actions = operation.actions.iter().filter(|action| {
+            // A model that is a directory goes with all that is in it.
+            let whole = action.verb != Verb::RemoveDirectory;
+            is_it(action.subject)
+                || matches!(action.subject, Subject::Directory(id) if whole && places.is_above(inventory, id))
+        });
         verdicts.extend(actions.map(|action| acted(session, plan, operation, action)));
         let kept = operation.kept.iter().filter(|kept| match kept.subject {
             Subject::Entry(_) | Subject::Named(_) => is_it(kept.subject),

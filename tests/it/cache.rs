@@ -393,21 +393,39 @@ fn a_file_in_use_stays() {
     assert_eq!(evicted(&report).len(), 2, "nobody has them any more");
 }
 
-/// Holds a run between its plan and its first change, does something, and lets it go on.
-///
-/// The file of the first change is opened by the test; sysopt asks for a lease there. What stops
-/// the run is SIGSTOP at that call, given by strace.
-fn between_plan_and_apply(
+#[test]
+fn a_directory_that_somebody_works_in_stays_when_it_was_emptied() {
+    let tree = Tree::new();
+    tree.aged("cache/outer/place/a", b"x", 9 * DAY);
+    tree.aged("cache/free/a", b"x", 9 * DAY);
+    let mut worker = Command::new("sleep")
+        .arg("60")
+        .current_dir(tree.path("cache/outer/place"))
+        .spawn()
+        .unwrap();
+    let (_, report) = tree.json(&[&["-v", "-C", "."], &ALL[..]].concat());
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+    assert_eq!(evicted(&report).len(), 2, "{report:#}");
+    assert_eq!(tree.names("cache"), ["outer"]);
+    assert!(tree.path("cache/outer/place").is_dir());
+    let place = &kept(&report, CACHE)["cache/outer/place"];
+    assert!(place.contains("in use by"), "{place}");
+}
+
+/// Holds a run between its plan and its first change, does something, and lets it go on: strace
+/// delays the first `unlinkat`.
+pub fn between_plan_and_apply(
     tree: &Tree,
     args: &[&str],
-    call: &str,
     meanwhile: impl FnOnce(),
 ) -> serde_json::Value {
+    let call = "unlinkat";
     let log = tree.outside().join("stops");
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-o"]).arg(&log);
     command.args(["-e", &format!("trace={call}")]);
-    command.args(["-e", &format!("inject={call}:delay_enter=700ms:when=1")]);
+    command.args(["-e", &format!("inject={call}:delay_enter=3s:when=1")]);
     command.arg(env!("CARGO_BIN_EXE_sysopt"));
     let mut all = vec!["--format", "json", "--threads", "1"];
     all.extend(args);
@@ -417,11 +435,26 @@ fn between_plan_and_apply(
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Well within the delay: a scan of a few files takes some milliseconds.
-    std::thread::sleep(Duration::from_millis(350));
+    wait_for_unlink(child.id());
     meanwhile();
     let output = child.wait_with_output().unwrap();
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+/// Waits until the program that strace runs is about to remove something.
+fn wait_for_unlink(strace: u32) {
+    let wanted = format!("{} ", libc::SYS_unlinkat);
+    let children = format!("/proc/{strace}/task/{strace}/children");
+    for _ in 0..12_000 {
+        let pids = fs::read_to_string(&children).unwrap_or_default();
+        let call = |pid: &str| fs::read_to_string(format!("/proc/{pid}/syscall"));
+        let mut calls = pids.split_whitespace().filter_map(|pid| call(pid).ok());
+        if calls.any(|call| call.starts_with(&wanted)) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("nothing was removed in a minute");
 }
 
 #[test]
@@ -441,7 +474,7 @@ fn a_file_that_vanishes_or_changes_after_the_plan_is_left_alone() {
     fs::create_dir(&outside).unwrap();
     fs::write(outside.join("file"), "precious").unwrap();
     let args = ["-C", ".", "clean-cache", "--max-size", "0"];
-    let report = between_plan_and_apply(&tree, &args, "unlinkat", || {
+    let report = between_plan_and_apply(&tree, &args, || {
         fs::remove_file(tree.path("cache/gone")).unwrap();
         fs::write(tree.path("cache/changed"), "new content").unwrap();
         fs::remove_file(tree.path("cache/replaced")).unwrap();

@@ -1,6 +1,8 @@
 //! `--explain PATH`: what would happen, by which rule, and when; also for what stays.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 
 use serde_json::Value;
@@ -108,4 +110,90 @@ fn a_path_elsewhere_is_told_which_directories_count() {
         ran.stderr.contains("'cache/nothing' does not exist"),
         "{ran:?}"
     );
+}
+
+#[test]
+fn a_part_of_a_repository_is_told_the_last_use_of_all() {
+    let tree = Tree::new();
+    tree.config("[cache]\nmax_size = '0'\n");
+    let blobs = "cache/hub/models--a--b/blobs";
+    tree.aged(format!("{blobs}/old"), "x", 9 * DAY);
+    tree.aged(format!("{blobs}/new"), "x", HOUR);
+    let when = |command: &[&str], name: &str| {
+        let verdict = explain(&tree, command, &format!("{blobs}/{name}"));
+        verdict[0]["when"].as_str().unwrap().to_owned()
+    };
+    let clean = &["clean-cache"];
+    assert_eq!(when(clean, "old"), when(clean, "new"));
+    let aged = &["clean-cache", "--max-size", "1GiB", "--max-age", "1d"];
+    let aged = &[&aged[..], &["--preserve-recent", "1s"]].concat();
+    assert_eq!(when(aged, "old"), when(aged, "new"));
+}
+
+#[test]
+fn a_path_is_found_however_it_is_typed() {
+    let tree = Tree::new();
+    tree.aged("cache/sub/file", "x", 9 * DAY);
+    symlink("sub", tree.path("cache/link")).unwrap();
+    symlink("nowhere", tree.path("broken")).unwrap();
+    let clean = &["clean-cache", "--max-size", "0"];
+    for path in [
+        "cache/sub/file",
+        "cache/sub/../sub/file",
+        "cache//sub/./file",
+        "cache/link/file",
+        "cache/link/../sub/file",
+    ] {
+        let verdicts = explain(&tree, clean, path);
+        assert_eq!(verdicts.len(), 1, "{path}: {verdicts:#?}");
+        assert_eq!(verdicts[0]["action"], "evict", "{path}");
+        assert_eq!(verdicts[0]["path"], "cache/sub/file", "{path}");
+    }
+    let link = rule(&tree, clean, "cache/link");
+    assert!(link.contains("a symbolic link"), "{link}");
+    let outside = rule(&tree, clean, "broken");
+    assert!(outside.contains("outside of the directories"), "{outside}");
+}
+
+#[test]
+fn a_name_of_any_bytes_is_told_of() {
+    let tree = Tree::new();
+    let name = OsStr::from_bytes(b"cache/\xff [1]");
+    tree.aged(name, "x", 9 * DAY);
+    let mut args = [
+        "--format",
+        "json",
+        "-C",
+        ".",
+        "clean-cache",
+        "--max-size",
+        "0",
+    ]
+    .map(OsStr::new)
+    .to_vec();
+    args.extend([OsStr::new("--explain"), name]);
+    let ran = tree.run(&args);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let answer = ran.report();
+    assert_eq!(answer["path_base64"], "Y2FjaGUv/yBbMV0=");
+    assert_eq!(answer["verdicts"][0]["path_base64"], "Y2FjaGUv/yBbMV0=");
+    assert_eq!(answer["verdicts"][0]["action"], "evict");
+}
+
+#[test]
+fn what_is_in_a_model_goes_where_the_model_goes() {
+    let tree = Tree::new();
+    for name in ["config.json", "model.safetensors", "sub/vocab.txt"] {
+        tree.aged(format!("models/bert/{name}"), "x", 30 * DAY);
+    }
+    let archive = &["archive-models"];
+    let whole = explain(&tree, archive, "models/bert");
+    assert_eq!(whole[0]["action"], "archive", "{whole:#?}");
+    for name in ["config.json", "sub", "sub/vocab.txt"] {
+        let part = explain(&tree, archive, &format!("models/bert/{name}"));
+        assert_eq!(part.len(), 1, "{name}: {part:#?}");
+        for key in ["action", "path", "to", "rule"] {
+            assert_eq!(part[0][key], whole[0][key], "{key} of {name}");
+        }
+    }
 }

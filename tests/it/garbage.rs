@@ -4,10 +4,12 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use rustix::fs::{FlockOperation, flock};
 use serde_json::{Value, json};
 
+use crate::cache::between_plan_and_apply;
 use crate::fixture::{DAY, HOUR, Tmpfs, Tree, actions, operation, set_age};
 use crate::require;
 
@@ -302,4 +304,70 @@ fn bytes_freed_are_bytes_that_the_filesystem_gave_back() {
     let after = disk.used() - state();
     assert_eq!(operation(&report, GARBAGE)["bytes_freed"], before - after);
     assert!(before - after > 200_000);
+}
+
+#[test]
+fn an_empty_directory_that_somebody_uses_or_has_locked_stays() {
+    let tree = Tree::new();
+    tree.config("[garbage]\ndelete = ['empty_directories']\n");
+    for name in ["free", "open", "place", "locked", "outer/inner"] {
+        let path = tree.path("temp").join(name);
+        fs::create_dir_all(&path).unwrap();
+        set_directory_age(&path);
+    }
+    let lock = tree.path("temp/outer");
+    let script = "exec 7<\"$1\" 8<\"$2\" 9<\"$3\"; flock 8; flock -s 9; echo; exec cat";
+    let mut holder = Command::new("sh")
+        .args(["-c", script, "sh"])
+        .args([tree.path("temp/open"), tree.path("temp/locked"), lock])
+        .current_dir(tree.path("temp/place"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+    let before = fs::metadata(tree.path("temp/free")).unwrap().blocks() * 512;
+    let report = collect(&tree);
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    assert_eq!(gone(&report), ["temp/free"]);
+    let operation = operation(&report, GARBAGE);
+    let class = &operation["metadata"]["classes"]["empty_directories"];
+    assert_eq!(class["skipped"]["locked"], 2, "{class}");
+    assert_eq!(class["skipped"]["in_use"], 2, "{class}");
+    assert_eq!(class["bytes_collected"], before, "{class}");
+    assert_eq!(operation["bytes_freed"], before);
+    assert_eq!(gone(&collect(&tree)).len(), 4, "nobody has them any more");
+}
+
+#[test]
+fn what_comes_to_life_after_the_plan_stays() {
+    if !require::tool("strace") {
+        return;
+    }
+    let tree = Tree::new();
+    tree.config("[garbage]\ndelete = ['broken_symlinks', 'empty_directories']\n");
+    tree.aged("temp/0-first.tmp", "x", 9 * DAY);
+    let read = tree.aged("temp/1-read.tmp", "x", 9 * DAY);
+    symlink("target", tree.path("temp/link")).unwrap();
+    let directory = tree.path("temp/locked");
+    fs::create_dir(&directory).unwrap();
+    set_directory_age(&directory);
+    let mut lock = None;
+    let args = ["-C", ".", "cycle", "--force", "--only", "garbage"];
+    let report = between_plan_and_apply(&tree, &args, || {
+        assert_eq!(fs::read(&read).unwrap(), b"x");
+        fs::write(tree.path("temp/target"), "x").unwrap();
+        let file = File::open(&directory).unwrap();
+        flock(&file, FlockOperation::LockShared).unwrap();
+        lock = Some(file);
+    });
+    let list = actions(&report, GARBAGE);
+    let ends: Vec<&str> = list.iter().map(|(.., status)| status.as_str()).collect();
+    assert_eq!(
+        ends,
+        ["done", "changed", "changed", "changed"],
+        "{report:#}"
+    );
+    assert!(read.exists() && directory.exists() && tree.path("temp/link").exists());
 }

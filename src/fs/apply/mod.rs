@@ -31,7 +31,7 @@ use super::compress::Watch;
 use super::dir;
 use super::lease::{self, Use};
 use super::roots::Roots;
-use crate::plan::action::{Action, Operation, OperationPlan, Plan, Task, Verb, item_bytes};
+use crate::plan::action::{Action, Operation, OperationPlan, Plan, Task, item_bytes};
 use crate::plan::agents::{Before, Machine};
 use crate::plan::entry::Inventory;
 use crate::plan::host::Holder;
@@ -223,8 +223,8 @@ impl Run<'_> {
 
     fn act(&mut self, number: u32, action: &Action) -> Result<Step, Halt> {
         match &action.task {
-            Task::Unlink => self.unlink(action.subject, action.verb == Verb::Evict),
-            Task::UnlinkFirst(others) => self.unlink_first(action.subject, others),
+            Task::Unlink => self.unlink(action),
+            Task::UnlinkFirst(others) => self.unlink_first(action, others),
             Task::RemoveDirectory => self.remove_directory(action.subject),
             Task::RemoveTree => self.remove_own_tree(action.subject),
             Task::Cut(cut) => self.cut(action.subject, cut),

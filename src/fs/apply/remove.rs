@@ -1,73 +1,92 @@
 //! Removing files and the directories that this emptied.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
 
 use rustix::fs::{AtFlags, FlockOperation};
 use rustix::io::Errno;
 
 use super::step::{self, Found, Halt, Step, entry_of, vanished};
 use super::{Run, disk};
-use crate::fs::dir;
+use crate::fs::dir::{self, Seen};
 use crate::fs::lease::{self, Use};
-use crate::plan::action::Subject;
-use crate::plan::entry::{EntryId, Kind};
+use crate::plan::action::{Action, Subject, Verb};
+use crate::plan::entry::{Entry, EntryId, Kind};
+use crate::plan::reason::Reason;
 
 impl<'a> Run<'a> {
-    /// Removes a name whose file is what the scan saw and which nobody has open.
-    /// With `unread`, also one that was read since then stays: it is not the least used any more.
-    pub fn unlink(&mut self, subject: Subject, unread: bool) -> Result<Step, Halt> {
-        let (found, file) = self.find_to_remove(entry_of(subject)?, unread)?;
-        remove_found(&found, file.as_ref())?;
-        let Some(file) = file.filter(|_| found.seen.stat.links > 1) else {
-            let last = found.seen.stat.links <= 1;
-            return Ok(Step::done(if last {
-                disk(found.entry.disk_usage())
-            } else {
-                0
-            }));
+    /// Removes a name whose file is what the scan saw and which nobody has open. A call to the
+    /// kernel less for each of a million files counts, so it is looked at once, under the lease:
+    /// from then on nobody opens it. A file that had another name in between has another change
+    /// time.
+    pub fn unlink(&mut self, action: &Action) -> Result<Step, Halt> {
+        let entry = self.inventory.entry(entry_of(action.subject)?);
+        let parent = self.directories.open_to_clean(entry.directory)?;
+        let name = self.inventory.name(entry);
+        let file = match entry.kind {
+            Kind::File => open_to_ask(&parent, name)?,
+            _ => None,
         };
-        self.remember(&file)?;
+        let used = |file: &File| is_used(file, lease::hold_against_users);
+        if file.as_ref().is_some_and(used) {
+            return Err(Halt::Changed(USED.to_owned()));
+        }
+        let seen = dir::look(&*parent, name).map_err(vanished)?;
+        self.is_still(entry, &seen, is_for_disuse(action))?;
+        if action.reason == Reason::BrokenSymlink && dir::look_through(&*parent, name).is_ok() {
+            return Err(Halt::Changed("it leads somewhere now".to_owned()));
+        }
+        step::unlink(&*parent, name).map_err(vanished)?;
+        if seen.stat.links <= 1 {
+            return Ok(Step::done(disk(seen.stat.blocks.saturating_mul(512))));
+        }
+        file.map_or(Ok(()), |file| self.remember(&file, &seen))?;
         Ok(Step::done(0))
     }
 
     /// Removes the first of several names that go together, where all others may go too: it would
     /// be of no use to anybody to lose some of them.
-    pub fn unlink_first(&mut self, subject: Subject, others: &[EntryId]) -> Result<Step, Halt> {
+    pub fn unlink_first(&mut self, action: &Action, others: &[EntryId]) -> Result<Step, Halt> {
         for id in others {
-            let (found, file) = self.find_to_remove(*id, true)?;
+            let (found, file) = self.find_to_remove(*id)?;
             if file.is_some_and(|file| is_used(&file, lease::users)) {
                 let path = self.inventory.shown_path(found.entry);
                 let name = path.display();
                 return Err(Halt::Changed(format!("somebody uses '{name}' now")));
             }
         }
-        self.unlink(subject, true)
+        self.unlink(action)
     }
 
     /// Finds a file again, opened where we may read it: what the open file is needs no other look.
-    fn find_to_remove(
-        &mut self,
-        id: EntryId,
-        unread: bool,
-    ) -> Result<(Found<'a>, Option<File>), Halt> {
+    fn find_to_remove(&mut self, id: EntryId) -> Result<(Found<'a>, Option<File>), Halt> {
         let inventory = self.inventory;
         let entry = inventory.entry(id);
         let parent = self.directories.open_to_clean(entry.directory)?;
         let name = inventory.name(entry);
-        let opened = match entry.kind {
-            Kind::File => match dir::open_file(&*parent, name) {
-                Ok((file, seen)) => Some((file, seen)),
-                Err(error) if error.kind() == ErrorKind::PermissionDenied => None,
-                Err(error) => return Err(vanished(error)),
-            },
+        let file = match entry.kind {
+            Kind::File => open_to_ask(&parent, name)?,
             _ => None,
         };
-        let (file, seen) = match opened {
-            Some((file, seen)) => (Some(file), seen),
-            None => (None, dir::look(&*parent, name).map_err(vanished)?),
+        let seen = match &file {
+            Some(file) => dir::look_at(file)?,
+            None => dir::look(&*parent, name).map_err(vanished)?,
         };
-        if !self.is_as_seen(entry, &seen) {
+        self.is_still(entry, &seen, true)?;
+        let found = Found {
+            parent,
+            name,
+            entry,
+            seen,
+        };
+        Ok((found, file))
+    }
+
+    /// Refuses what is not as the scan saw it; with `unread`, also what was read since then.
+    fn is_still(&self, entry: &Entry, seen: &Seen, unread: bool) -> Result<(), Halt> {
+        if !self.is_as_seen(entry, seen) {
             return Err(Halt::Changed(
                 "it changed since it was looked at".to_owned(),
             ));
@@ -78,20 +97,16 @@ impl<'a> Run<'a> {
                 "it was read since it was looked at".to_owned(),
             ));
         }
-        let found = Found {
-            parent,
-            name,
-            entry,
-            seen,
-        };
-        Ok((found, file))
+        Ok(())
     }
 
     /// The other names of a file share its change time, which the removal of one moved.
-    fn remember(&mut self, file: &File) -> Result<(), Halt> {
+    fn remember(&mut self, file: &File, seen: &Seen) -> Result<(), Halt> {
         let now = dir::look_at(file)?;
-        self.touched
-            .insert(now.identity(), (now.stat.ctime, now.stat.links));
+        if now.identity() == seen.identity() {
+            self.touched
+                .insert(now.identity(), (now.stat.ctime, now.stat.links));
+        }
         Ok(())
     }
 
@@ -103,7 +118,9 @@ impl<'a> Run<'a> {
         let Some(parent) = row.parent else {
             return Err(Halt::Changed("a configured directory stays".to_owned()));
         };
-        let parent = self.directories.open_to_clean(parent)?;
+        // A lock on the directory itself keeps it too.
+        self.directories.open_to_clean(id)?;
+        let parent = self.directories.open(parent)?;
         let name = self.inventory.directory_name(row);
         let seen = dir::look(&*parent, name).map_err(vanished)?;
         if seen.identity() != (self.inventory.device(row.root), row.inode) || !seen.directory {
@@ -118,6 +135,26 @@ impl<'a> Run<'a> {
             Err(Errno::NOENT) => Err(Halt::Changed("it is gone".to_owned())),
             Err(error) => Err(Halt::Failed(error.into())),
         }
+    }
+}
+
+const USED: &str = "somebody uses it now";
+
+/// Whether an action is for want of use: then a file that was read since the scan stays.
+fn is_for_disuse(action: &Action) -> bool {
+    action.verb == Verb::Evict || matches!(action.reason, Reason::StaleTemporary(_))
+}
+
+/// Opens a file where we may read it, to ask who else has it.
+fn open_to_ask(parent: &OwnedFd, name: &OsStr) -> Result<Option<File>, Halt> {
+    match dir::open_unseen(parent, name) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) => match error.kind() {
+            ErrorKind::PermissionDenied => Ok(None),
+            // It has a lease (`O_NONBLOCK`), so somebody has it open.
+            ErrorKind::WouldBlock => Err(Halt::Changed(USED.to_owned())),
+            _ => Err(vanished(error)),
+        },
     }
 }
 
@@ -141,7 +178,7 @@ fn is_used(file: &File, ask: fn(&File) -> Use) -> bool {
 /// that nobody opens it in between. The lease ends when the file is closed.
 pub fn remove_found(found: &Found<'_>, file: Option<&File>) -> Result<(), Halt> {
     if file.is_some_and(|file| is_used(file, lease::hold_against_users)) {
-        return Err(Halt::Changed("somebody uses it now".to_owned()));
+        return Err(Halt::Changed(USED.to_owned()));
     }
     // What was decided, and of a model proved, is about what was found then.
     let now = dir::look(&*found.parent, found.name).map_err(vanished)?;

@@ -74,12 +74,14 @@ pub fn vanished(error: io::Error) -> Halt {
         _ if error.raw_os_error() == Some(libc::ELOOP) => {
             Halt::Changed("a symbolic link has its name now".to_owned())
         }
-        io::ErrorKind::InvalidInput => {
-            Halt::Changed("it is not a regular file any more".to_owned())
-        }
+        io::ErrorKind::InvalidInput => Halt::Changed(IRREGULAR.to_owned()),
+        // A socket, or a device without a driver.
+        _ if error.raw_os_error() == Some(libc::ENXIO) => Halt::Changed(IRREGULAR.to_owned()),
         _ => Halt::from(error),
     }
 }
+
+const IRREGULAR: &str = "it is not a regular file any more";
 
 /// How many directories are held open at once at least; each is opened from its parent.
 const HELD: usize = 64;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::super::action::{OperationPlan, Subject, Task, Verb};
 use super::super::entry::{DirId, EntryId, Inventory, Walk};
 use super::super::order;
-use super::super::reason::Reason;
+use super::super::reason::{Keep, Reason};
 
 /// How many names each directory will have left.
 pub(super) struct Emptied<'a> {
@@ -67,8 +67,14 @@ impl<'a> Emptied<'a> {
                 continue;
             };
             let last = self.last[index];
-            if row.walk == Walk::Walked && last.is_some() && self.left[index] == 0 {
-                gone.push(DirId(u32::try_from(index).unwrap_or(u32::MAX)));
+            if row.walk != Walk::Walked || last.is_none() || self.left[index] > 0 {
+                continue;
+            }
+            let id = DirId(u32::try_from(index).unwrap_or(u32::MAX));
+            if let Some(user) = self.inventory.directory_user(id) {
+                plan.keep(Subject::Directory(id), Keep::InUse(user.into()));
+            } else {
+                gone.push(id);
                 self.take(parent, last);
             }
         }

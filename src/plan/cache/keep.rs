@@ -6,7 +6,6 @@ use std::ffi::OsStr;
 use super::super::claims::Claims;
 use super::super::cutting;
 use super::super::entry::{AtimeMode, DirId, EntryId, Inventory, Kind, Role};
-use super::super::host::Holder;
 use super::super::locked::Locked;
 use super::super::names;
 use super::super::policy::CachePolicy;
@@ -136,12 +135,8 @@ impl<'a> Rules<'a> {
             return None;
         }
         let entry = self.inventory.entry(id);
-        let holder: &Holder = open.holder(self.inventory.identity(entry))?;
-        Some(Keep::InUse(Box::new(HeldBy {
-            pid: holder.pid,
-            name: holder.name.clone(),
-            advice: None,
-        })))
+        let holder = open.holder(self.inventory.identity(entry))?;
+        Some(Keep::InUse(holder.into()))
     }
 
     fn recent(&self, id: EntryId) -> Option<Keep> {

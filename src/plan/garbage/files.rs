@@ -107,6 +107,8 @@ impl Examiner<'_> {
             return None;
         }
         Some(match self.age_over(row.mtime, EMPTY_DEAD_AFTER) {
+            Ok(_) if self.locked.directory(id).is_some() => Finding::Skip("locked"),
+            Ok(_) if self.inventory.directory_user(id).is_some() => Finding::Skip("in_use"),
             Ok(ago) => opt_in(
                 self.policy.delete_empty_directories,
                 Reason::EmptyDirectory(ago),

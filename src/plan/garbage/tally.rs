@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::super::action::{Action, OperationPlan, Subject};
+use super::super::action::{Action, OperationPlan, Subject, Task, item_bytes};
 use super::super::entry::Inventory;
 use super::super::outcome::Status;
 use super::super::reason::Reason;
@@ -214,7 +214,9 @@ pub fn metadata_after(
 fn bytes(inventory: &Inventory, action: &Action) -> u64 {
     match action.subject {
         Subject::Entry(id) => frees(inventory, id),
-        Subject::Directory(_) | Subject::Named(_) => 0,
+        // What is in a tree of ours is not counted by class.
+        _ if action.task == Task::RemoveTree => 0,
+        Subject::Directory(_) | Subject::Named(_) => item_bytes(inventory, action),
     }
 }
 

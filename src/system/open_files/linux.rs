@@ -43,6 +43,8 @@ struct Pass {
     devices: Devices,
     /// Where the kernel keeps files that are only memory (`memfd_create`).
     memory: Option<u64>,
+    /// The directory above all, in which daemons work.
+    top: Option<Identity>,
     deleted: HashSet<Identity>,
     buffer: Vec<u8>,
     found: OpenFiles,
@@ -73,6 +75,9 @@ impl Pass {
         Self {
             devices: Devices::new(devices, mounts),
             memory: memory.ok().map(|stat| stat.st_dev),
+            top: statat(rustix::fs::CWD, c"/", AtFlags::empty())
+                .ok()
+                .map(|top| (top.st_dev, top.st_ino)),
             deleted: HashSet::new(),
             buffer: Vec::with_capacity(64 << 10),
             found: OpenFiles::default(),
@@ -140,8 +145,11 @@ impl Pass {
         }
     }
 
-    /// Descriptors and mappings of a process or thread.
+    /// Descriptors, mappings and the working directory of a process or thread.
     fn look(&mut self, process: &Dir, held: &mut Held) {
+        if let Some(place) = stat(process, c"cwd") {
+            self.directory(&place, held);
+        }
         match process.below(c"fd") {
             Ok(descriptors) => {
                 // An error in the middle is a process that ended.
@@ -175,6 +183,9 @@ impl Pass {
             return;
         };
         let identity = (file.device, file.inode);
+        if file.directory {
+            return self.directory(&file, held);
+        }
         if self.devices.asked.contains(&file.device) {
             let info = format!("fdinfo/{}", name.to_string_lossy());
             match process.read(info, &mut self.buffer) {
@@ -189,6 +200,13 @@ impl Pass {
             if !path.starts_with("/memfd:") {
                 held.deleted.push((identity, path, file.blocks * 512));
             }
+        }
+    }
+
+    fn directory(&self, seen: &File, held: &mut Held) {
+        let identity = (seen.device, seen.inode);
+        if self.devices.asked.contains(&seen.device) && Some(identity) != self.top {
+            held.add(identity, Hold::Read);
         }
     }
 
@@ -226,34 +244,40 @@ struct File {
     inode: u64,
     links: u32,
     blocks: u64,
+    directory: bool,
 }
 
-/// A regular file behind a descriptor. The link is magic: it leads to the open file itself, whose
-/// path is not walked; and a server that is gone is not asked (`AT_STATX_DONT_SYNC`).
+/// A regular file or directory behind a descriptor. The link is magic: it leads to the open file
+/// itself, whose path is not walked; and a server that is gone is not asked
+/// (`AT_STATX_DONT_SYNC`).
 fn stat(descriptors: &Dir, name: &CStr) -> Option<File> {
     let wanted = StatxFlags::TYPE | StatxFlags::INO | StatxFlags::NLINK | StatxFlags::BLOCKS;
-    match statx(descriptors, name, AtFlags::STATX_DONT_SYNC, wanted) {
-        Ok(stat) => FileType::from_raw_mode(stat.stx_mode.into())
-            .is_file()
-            .then(|| File {
+    let (kind, file) = match statx(descriptors, name, AtFlags::STATX_DONT_SYNC, wanted) {
+        Ok(stat) => (
+            FileType::from_raw_mode(stat.stx_mode.into()),
+            File {
                 device: makedev(stat.stx_dev_major, stat.stx_dev_minor),
                 inode: stat.stx_ino,
                 links: stat.stx_nlink,
                 blocks: stat.stx_blocks,
-            }),
+                directory: false,
+            },
+        ),
         Err(Errno::NOSYS) => {
             let stat = statat(descriptors, name, AtFlags::empty()).ok()?;
-            FileType::from_raw_mode(stat.st_mode)
-                .is_file()
-                .then_some(File {
-                    device: stat.st_dev,
-                    inode: stat.st_ino,
-                    links: u32::try_from(stat.st_nlink).unwrap_or(u32::MAX),
-                    blocks: u64::try_from(stat.st_blocks).unwrap_or(0),
-                })
+            let file = File {
+                device: stat.st_dev,
+                inode: stat.st_ino,
+                links: u32::try_from(stat.st_nlink).unwrap_or(u32::MAX),
+                blocks: u64::try_from(stat.st_blocks).unwrap_or(0),
+                directory: false,
+            };
+            (FileType::from_raw_mode(stat.st_mode), file)
         }
-        Err(_) => None,
-    }
+        Err(_) => return None,
+    };
+    let directory = kind.is_dir();
+    (directory || kind.is_file()).then_some(File { directory, ..file })
 }
 
 /// A path as a report can show it: without the kernel's mark, other bytes escaped.

@@ -179,3 +179,26 @@ fn a_path_that_is_not_utf8_is_shown_escaped() {
     assert_eq!(escaped(path(b"/a\xff\nb (deleted)")), "/a\\xff\nb");
     assert_eq!(escaped(path(b"/a (deleted) (deleted)")), "/a (deleted)");
 }
+
+#[test]
+fn directories_that_somebody_works_in_or_has_open_are_seen() -> Tested {
+    let directory = tempfile::tempdir()?;
+    let path = |name: &str| directory.path().join(name);
+    for name in ["place", "open", "free"] {
+        fs::create_dir(path(name))?;
+    }
+    let child = Command::new("sleep")
+        .arg("60")
+        .current_dir(path("place"))
+        .stdin(File::open(path("open"))?)
+        .spawn()
+        .map(Ended)?;
+    let seen = super::super::read(&[fs::metadata(directory.path())?.dev()]);
+    let hold = |name: &str| -> std::io::Result<Option<Hold>> {
+        Ok(holds(&seen, &fs::metadata(path(name))?, child.0.id()))
+    };
+    assert_eq!(hold("place")?, Some(Hold::Read));
+    assert_eq!(hold("open")?, Some(Hold::Read));
+    assert_eq!(hold("free")?, None);
+    Ok(())
+}
