@@ -109,9 +109,11 @@ fn logs_and_a_live_one() -> World {
     world
 }
 
+/// What it wrote meanwhile may make its log due again at once.
 const ROTATION_BESIDE_A_WRITER: Scenario = Scenario {
     build: logs_and_a_live_one,
     beside: Some(|world| Writer::on(world, LIVE)),
+    always_acts: true,
     holds: |world| {
         no_line_is_lost(world);
         let mut all = lines("before", 20_000);
