@@ -393,7 +393,34 @@ fn a_sidecar_goes_with_its_model_unless_it_is_excluded() {
     });
     assert_eq!(files.collect::<Vec<_>>(), [2]);
     assert_eq!(kept(&plan, "models/rf.json"), None);
-    assert_eq!(kept(&plan, "models/rf.yaml"), Some("excluded"));
+    assert_eq!(kept(&plan, "models/rf.yaml"), Some("no_match"));
+}
+
+#[test]
+fn a_pattern_with_a_directory_is_about_that_directory() {
+    let mut tree = fresh();
+    for name in ["live/rf.pkl", "rf.pkl"] {
+        tree.add(MODELS, name, file(10, 30 * DAY));
+    }
+    let policy = ModelsPolicy {
+        patterns: globs(&["live/*.pkl"]),
+        ..policy()
+    };
+    let plan = planned(&policy, tree.inventory, CLOCK);
+    assert_eq!(paths(&plan, Verb::Archive), ["models/live/rf.pkl"]);
+}
+
+#[test]
+fn what_lies_in_a_directory_in_the_making_is_none_of_the_archives_files() {
+    let mut tree = fresh();
+    let archive = RootId(1);
+    for name in [".sysopt-1.tmp/weights", "half/weights"] {
+        tree.add(archive, name, file(10, 30 * DAY));
+    }
+    let plan = planned(&policy(), tree.inventory, CLOCK);
+    let of = |name| kept(&plan, &format!("models/archived/{name}/weights"));
+    assert_eq!(of(".sysopt-1.tmp"), Some("sysopt_temporary"));
+    assert_eq!(of("half"), Some("unlisted"));
 }
 
 #[test]
