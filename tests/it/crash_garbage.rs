@@ -3,7 +3,7 @@
 use std::os::unix::fs::symlink;
 use std::time::Duration;
 
-use crate::fixture::{DAY, HOUR, Tree, peek};
+use crate::fixture::{DAY, Tree, peek};
 use crate::sweep::{Scenario, World, sweeps};
 
 const DEAD: [&str; 6] = [
@@ -31,7 +31,7 @@ fn garbage() -> World {
     }
     symlink("nowhere", tree.path("temp/broken")).unwrap();
     for path in ALIVE {
-        tree.aged(path, path, HOUR - Duration::from_mins(1));
+        tree.aged(path, path, Duration::from_mins(59));
     }
     World::new(tree)
 }

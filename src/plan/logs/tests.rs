@@ -774,3 +774,59 @@ fn without_a_process_table_a_file_written_once_is_not_taken_for_finished() {
     assert!(plan.actions.is_empty());
     assert_eq!(code(&plan, run), Some("unseen"));
 }
+
+#[test]
+fn the_kernel_is_asked_for_writers_where_it_matters_and_no_process_shows_one() {
+    let signal = Signal {
+        name: "HUP".into(),
+        pid_file: "/run/x.pid".into(),
+    };
+    let told = LogRule {
+        signal: Some(signal),
+        ..rule()
+    };
+    let hooked = LogRule {
+        post_rotate: Some(vec!["true".into()]),
+        ..rule()
+    };
+    let of = |mode| LogRule { mode, ..rule() };
+    let table = [
+        ("auto", of(LogMode::Auto), None, true),
+        ("auto, a reader", of(LogMode::Auto), Some(Hold::Read), true),
+        (
+            "auto, a writer",
+            of(LogMode::Auto),
+            Some(Hold::Append),
+            false,
+        ),
+        ("its writer is told", told, None, false),
+        ("a hook", hooked, None, false),
+        ("copy-truncate", of(LogMode::CopyTruncate), None, true),
+        ("rename", of(LogMode::Rename), None, false),
+        ("punch", of(LogMode::Punch), None, false),
+    ];
+    for (case, rule, hold, expected) in table {
+        let (mut tree, root) = logs();
+        let log = tree.add(root, "a.log", file(2 * MIB, DAY));
+        if let Some(hold) = hold {
+            tree.hold(log, 42, hold);
+        }
+        let claims = Claims::none(&tree.inventory);
+        let wanted = leases_wanted(&policy(rule), &tree.inventory, &claims, Clock::at(NOW));
+        assert_eq!(wanted, vec![log; usize::from(expected)], "{case}");
+    }
+}
+
+#[test]
+fn a_log_is_due_only_after_its_time_less_the_slack() {
+    let hourly = LogRule {
+        rotate_after: Some(Duration::from_hours(1)),
+        ..rule()
+    };
+    for (seconds, expected) in [(HOUR - MINUTE, 0), (HOUR - MINUTE + 1, 1)] {
+        let (mut tree, root) = logs();
+        tree.add(root, "a.log", file(1, seconds));
+        let plan = planned(&policy(hourly.clone()), &tree.inventory);
+        assert_eq!(plan.actions.len(), expected, "{seconds}");
+    }
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::world::{CLOCK, File, World, acted, globs, kept, only, paths, planned, policy};
-use crate::plan::action::Verb;
+use crate::plan::action::{Plan, Task, Verb};
 use crate::plan::archive::Archive;
 use crate::plan::claims::Claims;
 use crate::plan::entry::{AtimeMode, Kind, LinkTarget, Role, RootId, Stat, Walk};
@@ -386,5 +386,92 @@ fn without_a_process_table_a_model_that_is_due_stays_and_is_told() {
         assert_eq!(kept(&plan, "models/due.pkl"), Some("unseen"));
         assert_eq!(kept(&plan, "models/used.pkl"), Some("recently_used"));
         assert!(only(&plan).warnings[0].contains("1 of what was due"));
+    }
+}
+
+#[test]
+fn a_sidecar_goes_with_its_model_unless_it_is_excluded() {
+    let mut tree = fresh();
+    for name in ["rf.pkl", "rf.json", "rf.yaml"] {
+        tree.add(MODELS, name, file(10, 30 * DAY));
+    }
+    let policy = ModelsPolicy {
+        exclude: globs(&["*.yaml"]),
+        ..policy()
+    };
+    let plan = planned(&policy, tree.inventory, CLOCK);
+    let files = only(&plan).actions.iter().map(|action| match &action.task {
+        Task::Archive(model) => model.files.len(),
+        _ => 0,
+    });
+    assert_eq!(files.collect::<Vec<_>>(), [2]);
+    assert_eq!(kept(&plan, "models/rf.json"), None);
+    assert_eq!(kept(&plan, "models/rf.yaml"), Some("no_match"));
+}
+
+#[test]
+fn a_pattern_with_a_directory_is_about_that_directory() {
+    let mut tree = fresh();
+    for name in ["live/rf.pkl", "rf.pkl"] {
+        tree.add(MODELS, name, file(10, 30 * DAY));
+    }
+    let policy = ModelsPolicy {
+        patterns: globs(&["live/*.pkl"]),
+        ..policy()
+    };
+    let plan = planned(&policy, tree.inventory, CLOCK);
+    assert_eq!(paths(&plan, Verb::Archive), ["models/live/rf.pkl"]);
+}
+
+#[test]
+fn what_lies_in_a_directory_in_the_making_is_none_of_the_archives_files() {
+    let mut tree = fresh();
+    let archive = RootId(1);
+    for name in [".sysopt-1.tmp/weights", "half/weights"] {
+        tree.add(archive, name, file(10, 30 * DAY));
+    }
+    let plan = planned(&policy(), tree.inventory, CLOCK);
+    let of = |name| kept(&plan, &format!("models/archived/{name}/weights"));
+    assert_eq!(of(".sysopt-1.tmp"), Some("sysopt_temporary"));
+    assert_eq!(of("half"), Some("unlisted"));
+}
+
+#[test]
+fn a_directory_model_stays_where_not_all_of_it_can_move() {
+    type Change = fn(&mut Tree, &mut Claims);
+    let table: [(Option<&str>, Change); 5] = [
+        (None, |_, _| {}),
+        (Some("excluded"), |tree, _| {
+            tree.add(MODELS, "net/notes.keep", file(1, 30 * DAY));
+        }),
+        (Some("unsupported"), |tree, _| {
+            tree.add(MODELS, "net/pipe", special(Kind::Fifo, 30 * DAY));
+        }),
+        (Some("other_filesystem"), |tree, _| {
+            tree.directory_as(MODELS, Path::new("net/mnt"), Walk::Mount);
+        }),
+        (Some("garbage"), |tree, claims| {
+            let part = tree.add(MODELS, "net/x.part", file(1, 30 * DAY));
+            *claims = Claims::none(&tree.inventory);
+            claims.insert(part);
+        }),
+    ];
+    let policy = ModelsPolicy {
+        exclude: globs(&["*.keep"]),
+        ..policy()
+    };
+    for (expected, change) in table {
+        let mut tree = fresh();
+        tree.add(MODELS, "net/saved_model.pb", file(1, 30 * DAY));
+        let mut claims = Claims::none(&tree.inventory);
+        change(&mut tree, &mut claims);
+        let operations = vec![plan(&policy, &tree.inventory, &claims, CLOCK)];
+        let inventory = tree.inventory;
+        let plan = Plan {
+            inventory,
+            operations,
+        };
+        assert_eq!(kept(&plan, "models/net"), expected);
+        assert_eq!(only(&plan).actions.len(), usize::from(expected.is_none()));
     }
 }
