@@ -350,14 +350,17 @@ fn rename_in(found: &Found<'_>, parent: &OwnedFd, name: &OsStr) -> Result<(), Ha
         }
         _ => vanished(error),
     })?;
-    let moved = dir::look(parent, name)?;
-    let same = moved.identity() == found.seen.identity();
     // Renaming changes the change time; where no lease was granted, content may have changed too.
-    let written =
-        moved.stat.size != found.seen.stat.size || moved.stat.mtime != found.seen.stat.mtime;
-    if !same || written {
-        dir::rename_new(parent, name, from, found.name)?;
-        return Err(Halt::Changed("it changed in the last instant".to_owned()));
-    }
-    Ok(())
+    let as_read = dir::look(parent, name).map(|moved| {
+        moved.identity() == found.seen.identity()
+            && moved.stat.size == found.seen.stat.size
+            && moved.stat.mtime == found.seen.stat.mtime
+    });
+    let halt = match as_read {
+        Ok(true) => return Ok(()),
+        Ok(false) => Halt::Changed("it changed in the last instant".to_owned()),
+        Err(error) => Halt::from(error),
+    };
+    dir::rename_new(parent, name, from, found.name)?;
+    Err(halt)
 }
