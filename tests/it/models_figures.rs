@@ -91,9 +91,12 @@ fn what_is_freed_and_taken_is_what_the_filesystem_says() {
     }
 }
 
+/// Puts something in the way.
+type Harm<T> = fn(&T);
+
 #[test]
 fn what_is_in_the_way_of_a_directory_is_known_before() {
-    let harms: [(&str, fn(&Path)); 6] = [
+    let harms: [(&str, Harm<Path>); 6] = [
         ("another content", |at| {
             fs::write(at.join("config.json"), "b".repeat(3000)).unwrap();
         }),
@@ -157,7 +160,7 @@ fn is_refused(tree: &Tree, args: &[&str], path: &str, what: &str) {
 
 #[test]
 fn what_is_in_the_way_elsewhere_is_known_before() {
-    let harms: [(&str, fn(&Tree)); 4] = [
+    let harms: [(&str, Harm<Tree>); 4] = [
         ("out/rf.pkl", |tree| drop(tree.write("out/rf.pkl", "b"))),
         ("out/rf.pkl", |tree| {
             drop(tree.write("out/rf.pkl", "b".repeat(30_000)));
