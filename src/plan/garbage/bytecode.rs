@@ -35,6 +35,7 @@ impl<'a> Sources<'a> {
                 }
             }
         }
+        modules.extend(unseen(inventory, &parents));
         Self { modules }
     }
 
@@ -48,6 +49,22 @@ impl<'a> Sources<'a> {
         (inventory.directory_name(cache) == "__pycache__")
             .then(|| !self.modules.contains(&(parent, module)))
     }
+}
+
+/// The modules whose source is there, by its name, and cannot be looked at.
+fn unseen<'a>(
+    inventory: &'a Inventory,
+    parents: &HashSet<DirId>,
+) -> impl Iterator<Item = (DirId, &'a OsStr)> {
+    inventory.problems.iter().filter_map(|problem| {
+        let module = problem.path.file_name().and_then(module);
+        let is_here = |id: &DirId| {
+            let above = problem.path.parent();
+            above.is_some_and(|above| inventory.shown_directory(*id) == above)
+        };
+        let directory = module.and_then(|_| parents.iter().copied().find(is_here));
+        directory.zip(module)
+    })
 }
 
 /// The module of `X.py` or, on other systems' trees, `X.pyw`.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::super::action::shown_subject;
-use super::super::entry::{Kind, LinkTarget, Walk};
+use super::super::entry::{Kind, LinkTarget, Problem, Walk};
 use super::super::host::{DeletedFile, Hold, Visibility};
 use super::super::outcome::Status;
 use super::super::processes::Zombie;
@@ -268,6 +268,27 @@ fn after_the_run_only_what_was_done_is_collected() {
     assert_eq!(figures["bytes_collected"], json!(4096));
     let skipped = json!({"failed": 1, "changed": 1, "not_reached": 1});
     assert_eq!(figures["skipped"], skipped);
+}
+
+#[test]
+fn bytecode_stays_where_its_source_cannot_be_looked_at() {
+    let mut tree = Tree::new();
+    let root = tree.root(Role::Cache, "cache");
+    for name in ["a", "b"] {
+        tree.add(root, &format!("p/__pycache__/{name}.pyc"), file(10, DAY));
+        let name = format!("p/__pycache__/{name}.cpython-312.pyc");
+        tree.add(root, &name, file(10, DAY));
+    }
+    tree.inventory.problems.push(Problem {
+        root,
+        path: "cache/p/a.py".into(),
+        error: "Input/output error".to_owned(),
+    });
+    let plan = planned(&policy(), &tree);
+    assert_eq!(
+        acted(&tree.inventory, &plan),
+        [Path::new("cache/p/__pycache__/b.cpython-312.pyc")]
+    );
 }
 
 #[test]
