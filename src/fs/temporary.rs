@@ -118,18 +118,19 @@ impl Temporary {
     /// had the name, and has it again.
     ///
     /// # Errors
-    /// Those of `renameat2(2)`: nothing has changed then.
+    /// Those of `renameat2(2)`, and of the look that proves the exchange: both names are as they
+    /// were then.
     pub fn exchange(mut self, name: &OsStr, expected: (u64, u64)) -> io::Result<bool> {
         dir::exchange(&self.dir, &self.name, name)?;
         // From here on our name may be that of a file which must stay.
         self.published = true;
         let theirs = dir::look(&self.dir, &self.name);
-        if theirs.is_ok_and(|seen| seen.identity() == expected) {
-            return Ok(true);
+        let is_expected = theirs.map(|seen| seen.identity() == expected);
+        if !matches!(is_expected, Ok(true)) {
+            dir::exchange(&self.dir, &self.name, name)?;
+            self.published = false;
         }
-        dir::exchange(&self.dir, &self.name, name)?;
-        self.published = false;
-        Ok(false)
+        is_expected
     }
 
     /// Gives the file its name, replacing what has it: for sysopt's own books alone.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::super::action::{Subject, shown_subject};
-use super::super::entry::{AtimeMode, EntryId, Filesystem, Kind, RootId, Stat, Walk};
+use super::super::entry::{AtimeMode, EntryId, Filesystem, Kind, Problem, RootId, Stat, Walk};
 use super::super::host::{Hold, Visibility};
 use super::super::policy::{Globs, MinFree};
 use super::super::testing::{
@@ -427,6 +427,25 @@ fn a_part_that_must_stay_keeps_the_whole_repository() {
             assert_eq!(code(&plan, Subject::Entry(part)), Some(expected));
         }
     }
+}
+
+#[test]
+fn a_repository_with_a_name_that_cannot_be_looked_at_stays() {
+    let (mut tree, root) = cache();
+    let old = repository(&mut tree, root, "models--a--b");
+    let other = repository(&mut tree, root, "models--a--bc");
+    tree.inventory.problems.push(Problem {
+        root,
+        path: "cache/hub/models--a--b/snapshots".into(),
+        error: "Input/output error".to_owned(),
+    });
+    let plan = planned(&policy(0), &tree);
+    for id in old {
+        assert_eq!(code(&plan, Subject::Entry(id)), Some("unreadable"));
+    }
+    let evicted = plan.actions.iter().filter(|a| a.verb == Verb::Evict);
+    let evicted: Vec<_> = evicted.map(|action| action.subject).collect();
+    assert_eq!(evicted, other.map(Subject::Entry));
 }
 
 #[test]

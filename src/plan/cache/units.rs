@@ -194,6 +194,12 @@ impl<'a> Units<'a> {
         let unwalked = directories
             .iter()
             .find_map(|id| Keep::unwalked(inventory.directory(*id).walk));
+        let unseen = || {
+            let shown = inventory.shown_directory(id);
+            let mut problems = inventory.problems.iter();
+            let part = problems.any(|problem| problem.path.starts_with(&shown));
+            part.then_some(Keep::Unreadable)
+        };
         let part = || names.iter().find_map(|id| self.rules.keep_part(*id));
         let lock = || {
             let locks = Repositories::locks(inventory, id)?;
@@ -203,7 +209,7 @@ impl<'a> Units<'a> {
                 here.then(|| self.rules.in_use(id)).flatten()
             })
         };
-        unwalked.or_else(part).or_else(lock)
+        unwalked.or_else(unseen).or_else(part).or_else(lock)
     }
 
     /// Bytes of all inodes once, and whether one has names elsewhere.

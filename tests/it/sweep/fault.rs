@@ -70,6 +70,8 @@ pub fn possible(point: &Point) -> Vec<Fault> {
         "read" | "pread64" => &["EIO", "EINTR"],
         "getdents64" => &["EIO"],
         "flock" => &["EINTR"],
+        // What is held can be given back.
+        "fcntl" if point.line.contains("F_UNLCK") => &[],
         "fcntl" if point.line.contains("F_SETLEASE") => &["EACCES"],
         "fcntl" if point.line.contains("F_DUPFD") => &["EMFILE"],
         _ => &[],
