@@ -275,7 +275,7 @@ fn bytecode_stays_where_its_source_cannot_be_looked_at() {
     let mut tree = Tree::new();
     let root = tree.root(Role::Cache, "cache");
     for name in ["a", "b"] {
-        tree.add(root, &format!("p/__pycache__/{name}.pyc"), file(10, DAY));
+        tree.add(root, format!("p/__pycache__/{name}.pyc"), file(10, DAY));
         let name = format!("p/__pycache__/{name}.cpython-312.pyc");
         tree.add(root, &name, file(10, DAY));
     }
