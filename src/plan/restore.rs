@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::action::{Operation, OperationPlan, Place, Restore, Subject, Task, Verb};
 use super::archive::{StoredFile, Version};
-use super::entry::{EntryId, Inventory, Kind, Problem, RootId, join_shown};
+use super::entry::{EntryId, Inventory, Kind, Problem, Role, RootId, join_shown};
 use super::policy::Codec;
 use super::reason::Reason;
 use super::versions::{self, Stored, home, shown_original};
@@ -191,6 +191,8 @@ pub fn plan(
     let mut errors = Vec::new();
     match wanted {
         Wanted::All => {
+            // Who wants everything has to know of what could not be seen.
+            restoring.plan.problems.extend(unseen(inventory));
             for version in catalogue.newest() {
                 if let Err(error) = restoring.add(version) {
                     restoring.plan.problems.push(Problem {
@@ -247,6 +249,23 @@ pub fn select(
     } else {
         Err(errors)
     }
+}
+
+/// What could not be read of the archives, and on the way to them.
+fn unseen(inventory: &Inventory) -> Vec<Problem> {
+    let roots = inventory.roots_of(Role::Archive);
+    let places: Vec<&PathBuf> = roots.map(|id| &inventory.root(id).shown).collect();
+    let concerns = |problem: &&Problem| {
+        let path = &problem.path;
+        let mut places = places.iter();
+        places.any(|place| path.starts_with(place) || place.starts_with(path))
+    };
+    inventory
+        .problems
+        .iter()
+        .filter(concerns)
+        .cloned()
+        .collect()
 }
 
 /// Why there is no file for a version: it is gone, or its place could not be read.

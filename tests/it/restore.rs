@@ -7,6 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::fixture::{DAY, HOUR, Tree, actions, operation, set_age, statuses};
+use crate::require;
 
 const RESTORING: &str = "model_restoring";
 const ARCHIVING: &str = "model_archiving";
@@ -286,4 +287,21 @@ fn an_archive_that_is_not_named_any_more_is_told_of() {
         );
     }
     assert!(tree.path("models/archived/manifest.jsonl").exists());
+}
+
+#[test]
+fn who_wants_all_is_told_that_the_archive_cannot_be_read() {
+    if !require::root() {
+        return;
+    }
+    let tree = Tree::new();
+    tree.aged("models/rf.pkl", "weights", 10 * DAY);
+    let ran = tree.run(&["-C", ".", "archive-models"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    fs::set_permissions(tree.path("models"), fs::Permissions::from_mode(0o000)).unwrap();
+    let args = ["-C", ".", "restore-models", "--all"];
+    let output = tree.as_user(65_534, &args).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("cannot read 'models'"), "{output:?}");
 }
